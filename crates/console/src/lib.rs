@@ -1,10 +1,10 @@
 //! The web console: pages for people, made by the server, over the HTTP API of the control socket
 //! and nothing else.
 //!
-//! Each page is a function from a [`cx::Cx`] (who asks, for what) to a [`page::Page`]. The same
+//! Each page is a function from a `cx::Cx` (who asks, for what) to a `page::Page`. The same
 //! function feeds the live stream of its page: it is called again and again, and what has changed is
-//! sent. What changes something is an *act* ([`acts`]): it is shown with count and sample before it
-//! is done. Who may see a page at all is decided in one place ([`guard`]).
+//! sent. What changes something is an *act* (`acts`): it is shown with count and sample before it
+//! is done. Who may see a page at all is decided in one place (`guard`).
 
 mod acts;
 mod api;
