@@ -11,7 +11,7 @@ use crate::words;
 /// Messages on a page.
 const MESSAGES: usize = 100;
 /// Messages that are counted for the figures, the oldest ones.
-const LOOKS: usize = 2_000;
+const LOOKS: usize = 1_000;
 /// Rules, domains and recipients beside the list.
 const COUNTS_MAX: usize = 6;
 

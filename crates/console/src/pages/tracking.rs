@@ -12,8 +12,8 @@ use crate::words::{self, Mark};
 
 /// Rows on a page.
 const ROWS: usize = 100;
-/// Rows that are looked at for a page: a tenth of a second.
-const LOOKS: usize = 50_000;
+/// Rows that are looked at for a page: some hundredths of a second.
+const LOOKS: usize = 20_000;
 /// Rows in a file.
 const FILE_ROWS: usize = 10_000;
 /// Rows in one answer of the API.

@@ -230,6 +230,17 @@ mod tests {
     }
 
     #[test]
+    fn who_has_waited_longest_is_found_without_sorting_all_who_wait() {
+        let connection = Connection::open_in_memory().unwrap();
+        create(&connection).unwrap();
+        let question = format!("EXPLAIN QUERY PLAN {}", tally::OLDEST);
+        let mut plan = connection.prepare(&question).unwrap();
+        let steps = plan.query_map((), |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        assert_eq!(steps, ["SCAN recipient"]);
+    }
+
+    #[test]
     fn an_old_sqlite_is_refused_by_its_version() {
         assert_eq!(check_sqlite(rusqlite::version_number()), Ok(()));
         assert_eq!(check_sqlite(3_051_003), Ok(()));

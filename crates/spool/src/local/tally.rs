@@ -10,6 +10,11 @@ use crate::{Counts, SpoolError};
 /// Messages, among the numbers of states.
 const MESSAGES: i64 = -1;
 
+/// Who has waited longest, in the order of the table. Without the sign SQLite takes the index of those
+/// who are due, and sorts all of them.
+pub(super) const OLDEST: &str =
+    "SELECT id FROM recipient WHERE +state = 0 ORDER BY id, number LIMIT 1";
+
 /// Counts what there is, and goes on counting.
 pub(super) const TABLE: &str = "
 CREATE TABLE tally (what INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
@@ -60,10 +65,7 @@ pub(super) fn counts(connection: &Connection) -> Result<Option<Counts>, SpoolErr
             }
         }
     }
-    // In the order of the table: the index of those who are due has another, and would be sorted.
-    let mut oldest = moment.prepare_cached(
-        "SELECT id FROM recipient NOT INDEXED WHERE state = 0 ORDER BY id, number LIMIT 1",
-    )?;
+    let mut oldest = moment.prepare_cached(OLDEST)?;
     let oldest = oldest.query_row((), |row| id_of(row, 0)).optional()?;
     counts.oldest = oldest.map(|id| id.made());
     Ok(Some(counts))
