@@ -10,7 +10,7 @@ use crate::authority::Authority;
 use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::program::{Ran, feed, limited, path_of, run};
-use crate::relay::Relay;
+use crate::relay::{BINARY, Relay};
 use crate::wait::{seconds, until_true};
 
 const USERS: [(&str, &str); 3] = [
@@ -434,4 +434,71 @@ fn a_relay_whose_console_has_no_place_carries_mail_and_says_so() {
             .is_some_and(|line| line.contains("there is no console"))
     };
     assert!(lines.iter().any(says), "{status}");
+}
+
+/// The pages say how the same is had on the command line: each of these lines is one that is taken.
+#[test]
+fn the_commands_that_pages_show_are_commands() {
+    let setup = Setup::start("");
+    let mut client = Dialogue::ready(setup.relay.network.stranger(), setup.relay.address());
+    client.submit("ann@client.test", &["bob@hosted.test"], &message("waits"));
+    let id = setup.relay.queue()[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let cookie = setup.sign_in("boss");
+    let mut pages: Vec<String> = [
+        "/tracking",
+        "/tracking?filter=to%3A*%40hosted.test%20age%3A%3C1h&events=true",
+        "/queues?filter=to%3Abob%40hosted.test",
+        "/queues?view=sites",
+        "/sessions",
+        "/quarantine?filter=from%3A%3C%3E",
+        "/diagnose?client=203.0.113.9&from=ann%40x.test&rcpt=bob%40hosted.test&helo=c.test&tls=true",
+        "/diagnose/proof",
+        "/diagnose/dns?domain=hosted.test",
+        "/configuration",
+        "/logs",
+        "/act?do=pause",
+        "/act?do=resume&site=mx%3Afar.test",
+        "/act?do=reload",
+        "/act?do=strip&id=01h",
+        "/act?do=learn-ham&id=01h",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for verb in ["retry", "hold", "bounce", "delete", "reroute"] {
+        pages.push(format!("/act?do={verb}&filter="));
+        pages.push(format!("/act?do={verb}&filter=to%3Abob%40hosted.test"));
+    }
+    pages.push(format!("/message/{id}"));
+    for path in pages {
+        let page = setup.page(&path, &cookie);
+        let commands = page.split("<code>gatepost ").skip(1);
+        let commands: Vec<String> = commands
+            .filter_map(|rest| Some(plain(rest.split_once("</code>")?.0)))
+            .collect();
+        assert!(!commands.is_empty(), "{path}: {page}");
+        for command in commands {
+            // Help says what a command takes, after it has looked at what it got.
+            let line = format!("exec \"$0\" {command} --help");
+            let ran = run("sh", &["-c", &line, BINARY]);
+            assert_eq!(ran.code, 0, "{path}: gatepost {command}\n{}", ran.text());
+        }
+    }
+}
+
+/// What a browser shows of it.
+fn plain(html: &str) -> String {
+    let signs = [
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&#38;", "&"),
+    ];
+    let shown = |text: String, (sign, shown): (&str, &str)| text.replace(sign, shown);
+    signs.into_iter().fold(html.to_owned(), shown)
 }

@@ -121,9 +121,12 @@ async fn whole(response: Response) -> Result<(StatusCode, Vec<u8>), Trouble> {
 }
 
 fn refused(status: StatusCode, text: &[u8]) -> Trouble {
-    let why = serde_json::from_slice::<Refused>(text).map_or_else(
-        |_| String::from_utf8_lossy(text).into_owned(),
-        |refused| refused.error,
-    );
-    Trouble::new(status, why)
+    match serde_json::from_slice::<Refused>(text) {
+        Ok(Refused { error, needs_code }) => Trouble {
+            status,
+            why: error,
+            needs_code,
+        },
+        Err(_) => Trouble::new(status, String::from_utf8_lossy(text)),
+    }
 }

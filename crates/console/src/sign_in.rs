@@ -8,10 +8,9 @@ use askama::Template;
 use axum::Form;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::{HeaderMap, SET_COOKIE};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use serde::Deserialize;
-use serde_json::json;
+use daemon::api::{ConsoleRedeemed, ConsoleSignIn, ConsoleSignedIn, ConsoleToken};
 
 use crate::assets;
 use crate::cx::{Cx, Fields, Shared, Theme, cookie};
@@ -78,23 +77,6 @@ fn render(
     }
 }
 
-/// Who somebody is.
-#[derive(Deserialize)]
-struct SignedIn {
-    name: String,
-    role: String,
-    #[serde(default)]
-    stamp: String,
-}
-
-/// What stands behind a refused sign-in.
-#[derive(Deserialize)]
-struct NotSignedIn {
-    error: String,
-    #[serde(default)]
-    needs_code: bool,
-}
-
 /// `POST /login`: with a one-time token, or with name and password.
 pub(crate) async fn sign_in(
     State(shared): State<Arc<Shared>>,
@@ -103,43 +85,66 @@ pub(crate) async fn sign_in(
     Form(form): Form<Vec<(String, String)>>,
 ) -> Response {
     let form = Fields(form);
-    let is_user = !form.has("token");
-    let (path, question) = match form.get("token") {
-        "" => {
-            let code = Some(form.get("code")).filter(|code| !code.is_empty());
-            let (user, password) = (form.get("user"), form.raw("password"));
-            let client = client.ip().to_string();
-            let question =
-                json!({ "user": user, "password": password, "code": code, "client": client });
-            ("/v1/console/sign-in", question)
-        }
-        token => ("/v1/console/redeem", json!({ "token": token })),
+    let signed_in = match form.get("token") {
+        "" => typed(&shared, &form, client).await,
+        token => linked(&shared, token).await,
     };
-    let body = question.to_string().into_bytes();
-    let asked = shared.api.answer(Method::POST, path, body).await;
-    match asked {
-        Err(trouble) => trouble.into_response(),
-        Ok((status, text)) if status.is_success() => {
-            match serde_json::from_slice::<SignedIn>(&text) {
-                Ok(visitor) => {
-                    leave(&shared, &fields);
-                    welcome(&shared, visitor, is_user, within(form.get("next")))
-                }
-                Err(error) => Trouble::ours(error).into_response(),
-            }
+    match signed_in {
+        Ok(visitor) => {
+            leave(&shared, &fields);
+            welcome(&shared, visitor, within(form.get("next")))
         }
-        Ok((status, text)) => {
-            let refused = serde_json::from_slice(&text).unwrap_or(NotSignedIn {
-                error: status.to_string(),
-                needs_code: false,
-            });
-            let (needs_code, why) = (refused.needs_code, refused.error.as_str());
+        Err(trouble) if trouble.status.is_client_error() => {
             // A link that is used up is of no more use: what is left are name and password.
             let mut again = form;
             again.0.retain(|(name, _)| name != "token");
-            render(&shared, &fields, &again, needs_code, Some(why))
+            let why = Some(&*trouble.why);
+            render(&shared, &fields, &again, trouble.needs_code, why)
         }
+        Err(trouble) => trouble.into_response(),
     }
+}
+
+/// Who has typed his name and password.
+async fn typed(shared: &Shared, form: &Fields, client: SocketAddr) -> Result<Visitor, Trouble> {
+    let question = ConsoleSignIn {
+        user: form.get("user").to_owned(),
+        password: form.raw("password").to_owned(),
+        code: Some(form.get("code").to_owned()).filter(|code| !code.is_empty()),
+        client: client.ip().to_string(),
+    };
+    let asked = shared.api.post("/v1/console/sign-in", &question).await;
+    let ConsoleSignedIn {
+        name, role, stamp, ..
+    } = asked?;
+    Ok(Visitor {
+        name,
+        role: known(&role)?,
+        is_user: true,
+        stamp,
+        token: daemon::random_name(),
+    })
+}
+
+/// Who comes by a one-time link.
+async fn linked(shared: &Shared, token: &str) -> Result<Visitor, Trouble> {
+    let question = ConsoleToken {
+        token: token.to_owned(),
+    };
+    let asked = shared.api.post("/v1/console/redeem", &question).await;
+    let ConsoleRedeemed { name, role } = asked?;
+    Ok(Visitor {
+        name,
+        role: known(&role)?,
+        is_user: false,
+        stamp: String::new(),
+        token: daemon::random_name(),
+    })
+}
+
+fn known(role: &str) -> Result<Role, Trouble> {
+    let unknown = || Trouble::ours("the relay gave a role that the console does not know");
+    Role::parse(role).ok_or_else(unknown)
 }
 
 /// Ends the session that the browser had before: nobody holds its cookie any longer.
@@ -149,19 +154,8 @@ fn leave(shared: &Shared, fields: &HeaderMap) {
     }
 }
 
-fn welcome(shared: &Shared, visitor: SignedIn, is_user: bool, next: &str) -> Response {
-    let Some(role) = Role::parse(&visitor.role) else {
-        return Trouble::ours("the relay gave a role that the console does not know")
-            .into_response();
-    };
+fn welcome(shared: &Shared, visitor: Visitor, next: &str) -> Response {
     let cookie = daemon::random_name();
-    let visitor = Visitor {
-        name: visitor.name,
-        role,
-        is_user,
-        stamp: visitor.stamp,
-        token: daemon::random_name(),
-    };
     shared
         .sessions
         .begin(&cookie, visitor, daemon::since_start());

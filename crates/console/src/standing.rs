@@ -1,19 +1,11 @@
 //! Whether who has signed in may still be here.
 
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
+use daemon::api::{ConsoleStill, ConsoleUser};
 
 use crate::cx::Shared;
 use crate::sessions::{Role, Visitor};
 use crate::trouble::Trouble;
-
-/// What somebody may still do.
-#[derive(Deserialize)]
-struct Still {
-    role: String,
-    stamp: String,
-}
 
 /// The visitor with the role of now; nobody where the users file has none for him any more.
 ///
@@ -26,10 +18,12 @@ pub(crate) async fn is_still(
     if !visitor.is_user {
         return Ok(Some(visitor));
     }
-    let question = json!({ "user": visitor.name });
+    let question = ConsoleUser {
+        user: visitor.name.clone(),
+    };
     let asked = shared
         .api
-        .post::<Still>("/v1/console/still", &question)
+        .post::<ConsoleStill>("/v1/console/still", &question)
         .await;
     let still = match asked {
         Ok(still) => Role::parse(&still.role).map(|role| (role, still.stamp)),

@@ -9,6 +9,8 @@ use axum::http::StatusCode;
 pub(crate) struct Trouble {
     pub(crate) status: StatusCode,
     pub(crate) why: String,
+    /// At the sign-in: whether the password is right, and a code is asked for.
+    pub(crate) needs_code: bool,
 }
 
 impl Trouble {
@@ -16,6 +18,7 @@ impl Trouble {
         Self {
             status,
             why: why.into(),
+            needs_code: false,
         }
     }
 

@@ -139,6 +139,14 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// A command line with what it is about as its last argument, where that is said.
+pub(crate) fn command(command: &str, argument: &str) -> String {
+    match argument {
+        "" => format!("gatepost {command}"),
+        argument => format!("gatepost {command} {}", quoted(argument)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +186,7 @@ mod tests {
         assert_eq!(quoted("to:*@x.example"), "'to:*@x.example'");
         assert_eq!(quoted("a'b"), r"'a'\''b'");
         assert_eq!(quoted(""), "''");
+        assert_eq!(command("queue list", ""), "gatepost queue list");
+        assert_eq!(command("queue list", "a b"), "gatepost queue list 'a b'");
     }
 }

@@ -5,7 +5,7 @@ use daemon::api::{
     QuarantineReleased, QuarantineReport, QuarantineRow, TaughtAs,
 };
 
-use super::{Ask, Done, Plan, REASON, written};
+use super::{Done, Plan, REASON, written};
 use crate::cx::{Cx, Fields, address};
 use crate::trouble::Trouble;
 use crate::words;
@@ -33,10 +33,6 @@ pub(super) async fn plan(cx: &Cx, word: &str) -> Result<Plan, Trouble> {
         "{verb} {} from quarantine",
         words::many(report.recipients, "recipient")
     );
-    let selected = match filter {
-        "" => "--all".to_owned(),
-        filter => words::quoted(filter),
-    };
     Ok(Plan {
         button: title.clone(),
         title,
@@ -45,7 +41,7 @@ pub(super) async fn plan(cx: &Cx, word: &str) -> Result<Plan, Trouble> {
         sample,
         asks: vec![REASON],
         is_final: word != "let-go",
-        command: format!("gatepost quarantine {name} {selected}"),
+        command: words::command(&format!("quarantine {name}"), filter),
         nothing: (report.recipients == 0)
             .then(|| "Screening holds nothing that matches.".to_owned()),
     })
@@ -81,7 +77,7 @@ pub(super) fn plan_strip(cx: &Cx) -> Plan {
         says: "It goes on to all of its held recipients as a new message, with a text in the place of each attachment. Signatures over it break.".to_owned(),
         asks: vec![REASON],
         button: "Release without attachments".to_owned(),
-        command: format!("gatepost quarantine release --without-attachments id:{}", words::quoted(id)),
+        command: words::command("quarantine release --without-attachments", &format!("id:{id}")),
         ..Plan::default()
     }
 }
@@ -106,7 +102,6 @@ pub(super) async fn strip(cx: &Cx, form: &Fields) -> Result<Done, Trouble> {
 
 /// Scanners are told what a message is.
 pub(super) fn plan_learn(cx: &Cx, word: &str) -> Plan {
-    const NO_QUESTIONS: Vec<Ask> = Vec::new();
     let what = match word {
         "learn-spam" => "spam",
         _ => "no spam (ham)",
@@ -114,11 +109,10 @@ pub(super) fn plan_learn(cx: &Cx, word: &str) -> Plan {
     Plan {
         title: format!("Teach scanners that this is {what}"),
         says: "Each scanner that can learn is given the message. It stays where it is.".to_owned(),
-        asks: NO_QUESTIONS,
         button: format!("Teach that it is {what}"),
-        command: format!(
-            "gatepost quarantine {word} id:{}",
-            words::quoted(cx.query.get("id"))
+        command: words::command(
+            &format!("quarantine {word}"),
+            &format!("id:{}", cx.query.get("id")),
         ),
         ..Plan::default()
     }

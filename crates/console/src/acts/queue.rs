@@ -37,10 +37,6 @@ pub(super) async fn plan(cx: &Cx, verb: &str) -> Result<Plan, Trouble> {
         .map(sampled)
         .collect();
     let title = format!("{} {}", capital(verb), words::many(number, "recipient"));
-    let selected = match filter {
-        "" => "--all".to_owned(),
-        filter => words::quoted(filter),
-    };
     Ok(Plan {
         button: title.clone(),
         title,
@@ -49,7 +45,7 @@ pub(super) async fn plan(cx: &Cx, verb: &str) -> Result<Plan, Trouble> {
         sample,
         asks: asks(verb),
         is_final: matches!(verb, "bounce" | "delete"),
-        command: format!("gatepost queue {verb} {selected}"),
+        command: command(verb, filter),
         nothing: (number == 0).then(|| nobody(filter)),
     })
 }
@@ -146,10 +142,12 @@ fn paused(site: &str) -> &str {
     }
 }
 
-fn command(verb: &str, site: &str) -> String {
-    match site {
-        "" => format!("gatepost queue {verb}"),
-        site => format!("gatepost queue {verb} {}", words::quoted(site)),
+/// The same on the command line: with a filter, or a site.
+fn command(verb: &str, whom: &str) -> String {
+    let command = words::command(&format!("queue {verb}"), whom);
+    match verb {
+        "reroute" => command + " ROUTE",
+        _ => command,
     }
 }
 

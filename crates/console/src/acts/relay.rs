@@ -23,7 +23,7 @@ pub(super) async fn plan_kill(cx: &Cx) -> Result<Plan, Trouble> {
         says: "It is told 421 and closed. A message that was not accepted yet is the client's to send again; one on its way out is tried again.".to_owned(),
         sample: session.into_iter().map(sampled).collect(),
         button: format!("End session {id}"),
-        command: format!("gatepost session kill {}", words::quoted(id)),
+        command: words::command("session kill", id),
         nothing: session.is_none().then(|| format!("The session {id} has ended.")),
         ..Plan::default()
     })

@@ -62,10 +62,7 @@ pub(crate) async fn quarantine(cx: Cx) -> Result<Page, Trouble> {
             true => vec![act("let-go", "release"), act("discard", "delete")],
             false => Vec::new(),
         },
-        command: match filter.as_str() {
-            "" => "gatepost quarantine list".to_owned(),
-            filter => format!("gatepost quarantine list {}", words::quoted(filter)),
-        },
+        command: words::command("quarantine list", &filter),
         rows,
         counts,
         report,

@@ -84,10 +84,7 @@ async fn messages(cx: Cx) -> Result<Page, Trouble> {
             true => VERBS.map(act).to_vec(),
             false => Vec::new(),
         },
-        command: match filter.as_str() {
-            "" => "gatepost queue list".to_owned(),
-            filter => format!("gatepost queue list {}", words::quoted(filter)),
-        },
+        command: words::command("queue list", &filter),
         rows: found.rows.into_iter().map(line).collect(),
         counted,
         operations,

@@ -132,11 +132,8 @@ async fn ask(
 
 /// The same on the command line.
 fn command(filter: &str, events: bool) -> String {
-    let events = if events { " --events" } else { "" };
-    match filter {
-        "" => format!("gatepost track{events}"),
-        filter => format!("gatepost track {}{events}", words::quoted(filter)),
-    }
+    let events = if events { "track --events" } else { "track" };
+    words::command(events, filter)
 }
 
 fn line(row: TrackRow) -> Line {

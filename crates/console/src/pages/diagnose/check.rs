@@ -120,7 +120,7 @@ fn command(question: &RelayQuestion) -> String {
         ("listener", question.listener.as_deref()),
         ("helo", question.helo.as_deref()),
         ("user", question.user.as_deref()),
-        ("from", Some(&*question.from)),
+        ("mail", Some(&*question.from)),
         ("rcpt", Some(&*question.rcpt)),
     ];
     let given = given.into_iter();

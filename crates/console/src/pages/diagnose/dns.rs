@@ -17,7 +17,6 @@ struct Dns {
     was_asked: bool,
     findings: Vec<(DnsFinding, Mark)>,
     why_not: Option<String>,
-    command: String,
 }
 
 /// `GET /diagnose/dns`
@@ -52,10 +51,6 @@ pub(crate) async fn dns(cx: Cx) -> Result<Page, Trouble> {
     };
     let page = Dns {
         tabs: &TABS,
-        command: match domain.as_str() {
-            "" => "gatepost test dns".to_owned(),
-            domain => format!("gatepost test dns {}", words::quoted(domain)),
-        },
         domain,
         was_asked,
         findings: findings.into_iter().map(marked).collect(),
