@@ -93,6 +93,7 @@ mod pauses;
 mod pickup;
 mod policy_services;
 mod postfix_peers;
+mod privacy;
 mod protocol_logs;
 mod prove;
 mod proxies;

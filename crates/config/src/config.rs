@@ -553,6 +553,8 @@ pub struct Log {
     pub target: LogTarget,
     /// Which SMTP dialogues are kept with what is tracked.
     pub transcript: Transcripts,
+    /// What becomes of mail addresses there, in the other logs and in what is tracked.
+    pub privacy: Privacy,
     /// Whether lines go to the journal of systemd beside that.
     pub journald: bool,
     /// Servers to which they go, too.
@@ -656,6 +658,18 @@ pub enum LogFormat {
     Text,
     /// Each event is one JSON object on a line of its own, for programs to read.
     Json,
+}
+
+/// What becomes of mail addresses in logs and in what is tracked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Privacy {
+    /// They stand as they are.
+    #[default]
+    Off,
+    /// A keyed hash stands in place of what is before the domain.
+    Hash,
+    /// It is cut off.
+    Cut,
 }
 
 /// Where the log goes.

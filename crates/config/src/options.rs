@@ -31,7 +31,7 @@ use smtp::BareLf;
 use crate::config::Secret;
 use crate::config::{
     DigestTo, Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel,
-    MayAdd, NoticeClass, ScannerAddress, ScannerKind, TlsVersion, Transcripts,
+    MayAdd, NoticeClass, Privacy, ScannerAddress, ScannerKind, TlsVersion, Transcripts,
 };
 use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
 use crate::option::{Definition, Opt};
@@ -1235,6 +1235,10 @@ section! {
         /// refused and attempts in which something was not delivered, or all.
         "transcript" TRANSCRIPT: Transcripts = &words::TRANSCRIPTS, default(r#""failures""#)
             => log.transcript;
+        /// What becomes of mail addresses in this log, in all others, in dialogues and in what is
+        /// tracked: "hash" puts a keyed hash in place of what stands before the domain, the same for
+        /// the same address; "cut" takes it away.
+        "privacy" PRIVACY: Privacy = &words::PRIVACY, default(r#""off""#), fixed() => log.privacy;
     }
 }
 

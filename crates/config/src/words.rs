@@ -12,7 +12,8 @@ use smtp::BareLf;
 use syslog::{Facility, Form as SyslogForm, Framing};
 
 use crate::config::{
-    DigestTo, Kind, LogFormat, LogLevel, MayAdd, NoticeClass, ScannerKind, TlsVersion, Transcripts,
+    DigestTo, Kind, LogFormat, LogLevel, MayAdd, NoticeClass, Privacy, ScannerKind, TlsVersion,
+    Transcripts,
 };
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
 use crate::parts::{Dmarc, Preset, ScannerWord, ScreenWord, Wanted};
@@ -258,6 +259,11 @@ pub(crate) const LOG_LEVELS: Words<LogLevel> = Words(&[
     ("warn", LogLevel::Warn),
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
+]);
+pub(crate) const PRIVACY: Words<Privacy> = Words(&[
+    ("off", Privacy::Off),
+    ("hash", Privacy::Hash),
+    ("cut", Privacy::Cut),
 ]);
 /// `None`: not there yet.
 pub(crate) const LOG_FORMATS: Words<Option<LogFormat>> = Words(&[

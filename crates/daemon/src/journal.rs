@@ -47,10 +47,15 @@ pub(crate) struct Journal {
 impl Journal {
     /// With the counters, what is remembered, and what is seen of it; there are no protocol logs until those of a
     /// configuration are put in force.
-    pub(crate) fn new(metrics: Arc<Metrics>, tracking: Tracking, observed: Observed) -> Self {
+    pub(crate) fn new(
+        metrics: Arc<Metrics>,
+        protocol_logs: ProtocolLogs,
+        tracking: Tracking,
+        observed: Observed,
+    ) -> Self {
         Self {
             metrics,
-            protocol_logs: ProtocolLogs::default(),
+            protocol_logs,
             tracking,
             observed,
             transcripts: Transcripts::default(),

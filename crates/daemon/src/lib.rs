@@ -80,6 +80,7 @@ mod syslog_trial;
 mod tracker;
 mod transcripts;
 mod unix_socket;
+mod veiling;
 mod vital;
 mod watch;
 mod watchdog;

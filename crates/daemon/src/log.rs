@@ -10,6 +10,7 @@
 mod journald;
 mod recent;
 mod servers;
+mod veiled;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use config::{Log, LogFormat, LogTarget};
+use privacy::Veil;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -27,6 +29,7 @@ use tracing_subscriber::{Layer, Registry};
 pub use self::journald::lost_entries;
 pub use self::recent::{Followed, Line, next, recent};
 pub use self::servers::lost_records;
+use self::veiled::Veiled;
 
 /// Lines that may wait for the writing thread.
 const LINES_WAITING_MAX: usize = 65_536;
@@ -126,11 +129,12 @@ impl Drop for Guard {
     }
 }
 
-/// Starts logging as `config` has it, from this weight on. Keep the guard to the end.
+/// Starts logging as `config` has it, from this weight on, with addresses behind the veil if there is
+/// one. Keep the guard to the end.
 ///
 /// # Errors
 /// The file cannot be opened for appending, or there are no threads.
-pub fn start(level: LevelFilter, config: &Log) -> io::Result<Guard> {
+pub fn start(level: LevelFilter, config: &Log, veil: Option<Arc<Veil>>) -> io::Result<Guard> {
     let format = config.format;
     let mut layers = Vec::new();
     let sink: Option<Box<dyn Write + Send>> = match &config.target {
@@ -147,18 +151,18 @@ pub fn start(level: LevelFilter, config: &Log) -> io::Result<Guard> {
             .buffered_lines_limit(LINES_WAITING_MAX)
             .finish(sink);
         LOST.get_or_init(|| writer.error_counter());
-        layers.push(layer(format, writer, true));
+        layers.push(layer(format, Veiled::new(&veil, writer), true));
         guard
     });
     if let Some(to_servers) = servers::start(&config.syslog)? {
-        layers.push(layer(format, to_servers, false));
+        layers.push(layer(format, Veiled::new(&veil, to_servers), false));
     }
     if config.journald
-        && let Some(to_journal) = journald::start()?
+        && let Some(to_journal) = journald::start(veil.clone())?
     {
         layers.push(to_journal.boxed());
     }
-    layers.push(recent::ToMemory.boxed());
+    layers.push(recent::ToMemory { veil }.boxed());
     let registry = tracing_subscriber::registry().with(layers).with(level);
     // Started already (two relays in one process, as in the demo): the first one's log serves both.
     let _already_logging = registry.try_init().is_err();

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use config::{Config, ProtocolLog, ProtocolLogTarget};
 use mail::{Client, Timestamp};
+use privacy::Veil;
 use protocol_log::{Exchanges, MailLine, Outgoing, Row, Settings, VirtualServer};
 use smtp::Said;
 use syslog::Severity;
@@ -20,13 +21,15 @@ use self::writer::Writer;
 use crate::clock;
 use crate::outlet::Outlet;
 use crate::syslog_sender::{Record, SyslogSender};
+use crate::veiling;
 
 /// Rows that may wait for a thread.
 const ROWS_WAITING_MAX: usize = 16_384;
 
 /// All protocol logs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ProtocolLogs {
+    veil: Option<Arc<Veil>>,
     running: RwLock<Running>,
     /// Rows that were not written, since the start.
     lost: Arc<AtomicU64>,
@@ -56,25 +59,40 @@ enum Entry {
     Line(Timestamp, Arc<MailLine>),
 }
 
+impl Entry {
+    fn behind(self, veil: Option<&Veil>) -> Self {
+        match (veil, self) {
+            (Some(veil), Self::Row(row)) => Self::Row(Arc::new(veiling::row(veil, &row))),
+            (Some(veil), Self::Line(at, line)) => {
+                Self::Line(at, Arc::new(veiling::mail_line(veil, &line)))
+            }
+            (None, entry) => entry,
+        }
+    }
+}
+
 impl Log {
     fn start(
         config: &ProtocolLog,
         computer: &Arc<str>,
         lost: &Arc<AtomicU64>,
+        veil: Option<Arc<Veil>>,
     ) -> std::io::Result<Self> {
         let settings = Arc::new(config.settings.clone());
         let name = format!("log.{}", settings.name);
         let outlet = match &config.target {
             ProtocolLogTarget::Files => {
                 let writer = Writer::new(settings, Arc::clone(computer), Arc::clone(lost));
-                Outlet::start(name, ROWS_WAITING_MAX, lost, |entries, _| {
-                    writer.run(entries);
+                Outlet::start(name, ROWS_WAITING_MAX, lost, move |entries, _| {
+                    writer.run(entries, veil.as_deref());
                 })
             }
             ProtocolLogTarget::Syslog(syslog) => {
                 let sender = SyslogSender::new(Arc::clone(syslog));
                 Outlet::start(name, ROWS_WAITING_MAX, lost, move |entries, state| {
-                    sender.run(entries, state, |entry| records(&settings, &entry));
+                    sender.run(entries, state, |entry: Entry| {
+                        records(&settings, &entry.behind(veil.as_deref()))
+                    });
                 })
             }
         };
@@ -121,6 +139,15 @@ fn records(settings: &Settings, entry: &Entry) -> Vec<Record> {
 }
 
 impl ProtocolLogs {
+    /// None yet; all will be behind the veil, if there is one.
+    pub(crate) fn new(veil: Option<Arc<Veil>>) -> Self {
+        Self {
+            veil,
+            running: RwLock::default(),
+            lost: Arc::default(),
+        }
+    }
+
     /// Begins those of this configuration; one that is as before goes on.
     pub(crate) fn put_in_force(&self, config: &Config) {
         let computer: Arc<str> = config.hostname.as_str().into();
@@ -130,7 +157,7 @@ impl ProtocolLogs {
             if let Some(same) = before.find(|old| old.is_of(log, &computer)) {
                 return Some(Arc::clone(same));
             }
-            let started = Log::start(log, &computer, &self.lost);
+            let started = Log::start(log, &computer, &self.lost, self.veil.clone());
             let name = &*log.settings.name;
             let complaint = |error| tracing::error!(log = name, %error, "no protocol log");
             started.map(Arc::new).map_err(complaint).ok()

@@ -19,6 +19,7 @@ use std::time::Duration;
 use config::Config;
 use engine::KeptAs;
 use metrics::Metrics;
+use privacy::Veil;
 use spool::{Local, Spool};
 use tokio::sync::mpsc;
 
@@ -34,6 +35,7 @@ use crate::journal::{Journal, Observed, Tracking};
 use crate::listener::{self, Bound, Listeners};
 use crate::monitoring::Monitoring;
 use crate::pickup::{Folder, Taken};
+use crate::protocol_logs::ProtocolLogs;
 use crate::services::{Services, Stop};
 use crate::shared::{Shared, Source, report};
 use crate::start_error::StartError;
@@ -42,7 +44,7 @@ use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
 use crate::{
     control, digests, kept, monitoring, observation, operations, outbound, pickup, reporting,
-    strangers, submit, watchdog,
+    strangers, submit, veiling, watchdog,
 };
 
 /// So long a stop waits for the last tracking rows.
@@ -88,10 +90,8 @@ impl Relay {
         let pauses = (spool.pauses()).map_err(|e| format!("the spool cannot be read: {e}"))?;
         let directory = spool_directory(&config.data_dir);
         let clock = Arc::new(resume_clock(&directory)?);
-        let tracking = config.tracking.clone();
-        let devices = Devices::resume(config.data_dir.join("devices"));
-        let (tracker, tracking_thread) = start_tracking(&config, &spool, &clock)?.unzip();
         let metrics = Arc::new(Metrics::default());
+        let (journal, tracking_thread) = open_journal(&config, &metrics, &spool, &clock)?;
         let counting = Arc::clone(&metrics);
         let committed = move |took| counting.committed(took);
         let (disk, disk_thread) = Disk::start(Arc::clone(&spool) as Arc<dyn Spool>, committed)
@@ -107,11 +107,7 @@ impl Relay {
             disk,
             dispatch,
             active,
-            Journal::new(
-                metrics,
-                Tracking::new(Arc::clone(&clock), tracker, &tracking),
-                Observed::new(clock, devices),
-            ),
+            journal,
         ));
         for event in [
             queue::Event::Paused { pauses },
@@ -290,17 +286,37 @@ fn resume_clock(directory: &Path) -> Result<Clock, String> {
     Clock::resume(directory).map_err(named)
 }
 
+/// Those who keep a record, and the thread of the tracking store, if there is one.
+fn open_journal(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    spool: &Arc<Local>,
+    clock: &Arc<Clock>,
+) -> Result<(Journal, Option<JoinHandle<()>>), String> {
+    let veil = veiling::open(config.log.privacy, &config.data_dir)?;
+    let (tracker, thread) = start_tracking(config, spool, clock, veil.clone())?.unzip();
+    let devices = Devices::resume(config.data_dir.join("devices"));
+    let journal = Journal::new(
+        Arc::clone(metrics),
+        ProtocolLogs::new(veil),
+        Tracking::new(Arc::clone(clock), tracker, &config.tracking),
+        Observed::new(Arc::clone(clock), devices),
+    );
+    Ok((journal, thread))
+}
+
 fn start_tracking(
     config: &Config,
     spool: &Arc<Local>,
     clock: &Arc<Clock>,
+    veil: Option<Arc<Veil>>,
 ) -> Result<Option<(Tracker, JoinHandle<()>)>, String> {
     if !config.tracking.enabled {
         return Ok(None);
     }
     let spool = Arc::clone(spool) as Arc<dyn Spool>;
     let folder = config.data_dir.join("tracking");
-    Tracker::start(&folder, Limits::of(config), Arc::clone(clock), spool)
+    Tracker::start(&folder, Limits::of(config), Arc::clone(clock), spool, veil)
         .map(Some)
         .map_err(|e| format!("the tracking thread cannot start: {e}"))
 }

@@ -17,7 +17,7 @@ use crate::shared::Source;
 use crate::start_error::StartError;
 use crate::storage::open_spool;
 use crate::submit::open_submit_socket;
-use crate::{listener, log, privileges};
+use crate::{listener, log, privileges, veiling};
 
 /// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the log's file
 /// anew.
@@ -161,7 +161,8 @@ fn start_log(config: &Config) -> Result<log::Guard, String> {
         config::LogLevel::Info => LevelFilter::INFO,
         config::LogLevel::Debug => LevelFilter::DEBUG,
     };
-    log::start(level, &config.log).map_err(|e| format!("log: {e}"))
+    let veil = veiling::open(config.log.privacy, &config.data_dir)?;
+    log::start(level, &config.log, veil).map_err(|e| format!("log: {e}"))
 }
 
 /// Heeds signals until one of them says to stop.

@@ -15,6 +15,7 @@ use config::Config;
 use engine::rows;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
+use privacy::Veil;
 use protocol_log::EvenClock;
 use queue::Moment;
 use spool::{Page, Spool};
@@ -23,6 +24,7 @@ use tracking::{Row, Store, StoreError, Transcript};
 
 use crate::clock::Clock;
 use crate::storage;
+use crate::veiling;
 
 /// Rows that may wait to be written: further ones are lost, so that a slow disk costs no memory.
 const ROWS_WAITING_MAX: usize = 20_000;
@@ -92,6 +94,8 @@ struct Shared {
     /// What is wrong at present.
     trouble: Mutex<Option<String>>,
     limits: Mutex<Limits>,
+    /// Makes addresses unrecognisable, where that is wished.
+    veil: Option<Arc<Veil>>,
 }
 
 /// What a comparison with the spool needs.
@@ -102,7 +106,7 @@ struct Compared {
 }
 
 impl Tracker {
-    /// Starts the thread, in this folder. Gives back when what a crash took is made good from the
+    /// Starts the thread, in this folder; addresses are behind the veil, if there is one. Gives back when what a crash took is made good from the
     /// spool, or after a short while.
     ///
     /// # Errors
@@ -112,6 +116,7 @@ impl Tracker {
         limits: Limits,
         clock: Arc<Clock>,
         spool: Arc<dyn Spool>,
+        veil: Option<Arc<Veil>>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (inputs, inbox) = channel();
         let shared = Arc::new(Shared {
@@ -120,6 +125,7 @@ impl Tracker {
             lost: AtomicU64::new(0),
             trouble: Mutex::new(None),
             limits: Mutex::new(limits),
+            veil,
         });
         let (compared_by_then, wait) = channel();
         let compared = Compared {
@@ -188,6 +194,14 @@ impl Tracker {
     /// From now on these limits hold.
     pub(crate) fn set_limits(&self, limits: Limits) {
         *self.shared.limits() = limits;
+    }
+
+    /// What is to be asked of the store, for what somebody asks.
+    pub(crate) fn asked(&self, filter: Filter) -> Filter {
+        match &self.shared.veil {
+            Some(veil) => veiling::asked(veil, filter),
+            None => filter,
+        }
     }
 
     /// The file that is written.
@@ -369,12 +383,20 @@ impl Writer {
             return;
         }
         self.shared.waiting.fetch_sub(rows.len(), Ordering::Relaxed);
-        if !self.try_append(rows) {
+        let veil = self.shared.veil.clone();
+        let veiled: Option<Vec<Row>> = veil.map(|veil| {
+            rows.iter()
+                .map(|row| veiling::tracked(&veil, row))
+                .collect()
+        });
+        if !self.try_append(veiled.as_deref().unwrap_or(rows)) {
             self.shared.lose(rows.len());
         }
     }
 
     fn append_transcript(&mut self, transcript: &Transcript) {
+        let veil = self.shared.veil.clone();
+        let veiled = veil.map(|veil| veiling::transcript(&veil, transcript));
         let waiting = &self.shared.waiting;
         waiting.fetch_sub(weight(transcript), Ordering::Relaxed);
         self.open();
@@ -382,7 +404,7 @@ impl Writer {
         let store = self.store.as_mut();
         let stored = store
             .filter(|_| !is_mails)
-            .map(|store| store.append_transcript(transcript));
+            .map(|store| store.append_transcript(veiled.as_ref().unwrap_or(transcript)));
         match stored {
             Some(Ok(())) => return,
             Some(Err(error)) => self.failed(&error),

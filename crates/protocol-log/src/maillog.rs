@@ -75,6 +75,17 @@ pub fn maillog(
 }
 
 impl MailLine {
+    /// All in it that may hold an address.
+    pub fn texts(&mut self) -> Vec<&mut Box<str>> {
+        match self {
+            Self::Accepted { from, .. } => vec![from],
+            Self::Refused {
+                from, to, reply, ..
+            } => vec![from, to, reply],
+            Self::Tried { to, reply, .. } => vec![to, reply],
+        }
+    }
+
     /// Gives each line, without what stands before its text, and the service of Postfix that says
     /// it.
     pub fn tell(&self, write: &mut dyn FnMut(&str, fmt::Arguments<'_>)) {

@@ -34,6 +34,10 @@ pub(super) async fn list(
 ) -> Answer<TrackPage> {
     let now = shared.services.clock.moment().wall;
     let filter = Filter::parse_tracked(&query.filter, now).map_err(Trouble::bad)?;
+    let filter = match shared.services.journal.tracking.tracker() {
+        Some(tracker) => tracker.asked(filter),
+        None => filter,
+    };
     let (filter, mut query) = (Arc::new(filter), query);
     let until = Instant::now() + FOLLOWED_MAX;
     loop {

@@ -10,6 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
+use privacy::Veil;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
@@ -48,7 +49,7 @@ pub(super) fn finish() {
 ///
 /// # Errors
 /// There are no more threads.
-pub(super) fn start() -> io::Result<Option<ToJournal>> {
+pub(super) fn start(veil: Option<Arc<Veil>>) -> io::Result<Option<ToJournal>> {
     if OUTLET.get().is_some() {
         return Ok(None);
     }
@@ -57,16 +58,22 @@ pub(super) fn start() -> io::Result<Option<ToJournal>> {
         send(Path::new(PATH), entries, state);
     })?;
     OUTLET.get_or_init(|| outlet);
-    Ok(Some(ToJournal))
+    Ok(Some(ToJournal { veil }))
 }
 
-/// Gives each event to the journal.
-pub(super) struct ToJournal;
+/// Gives each event to the journal, with addresses behind the veil if there is one.
+pub(super) struct ToJournal {
+    veil: Option<Arc<Veil>>,
+}
 
 impl<S: Subscriber> Layer<S> for ToJournal {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if let Some(outlet) = OUTLET.get() {
-            outlet.put(Entry::of(event).encoded());
+            let mut entry = Entry::of(event);
+            if let Some(veil) = &self.veil {
+                entry.veil(veil);
+            }
+            outlet.put(entry.encoded());
         }
     }
 }

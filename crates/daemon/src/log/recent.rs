@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use mail::Timestamp;
+use privacy::Veil;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 use tracing::field::{Field, Visit};
@@ -131,6 +132,16 @@ impl Line {
         size_of::<Self>() + self.text.len() + fields.sum::<usize>()
     }
 
+    fn veil(&mut self, veil: &Veil) {
+        self.text = veil.text(&self.text).into_owned();
+        for (name, value) in &mut self.fields {
+            *value = match *name {
+                "user" => veil.user(value),
+                _ => veil.text(value).into_owned(),
+            };
+        }
+    }
+
     fn set(&mut self, name: &'static str, mut value: String) {
         value.truncate(value.floor_char_boundary(VALUE_OCTETS_MAX));
         value.shrink_to_fit();
@@ -152,12 +163,18 @@ impl Visit for Line {
     }
 }
 
-/// Keeps each line.
-pub(super) struct ToMemory;
+/// Keeps each line, with addresses behind the veil if there is one.
+pub(super) struct ToMemory {
+    pub(super) veil: Option<Arc<Veil>>,
+}
 
 impl<S: Subscriber> Layer<S> for ToMemory {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        RECENT.add(Line::of(event));
+        let mut line = Line::of(event);
+        if let Some(veil) = &self.veil {
+            line.veil(veil);
+        }
+        RECENT.add(line);
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use mail::Timestamp;
+use privacy::Veil;
 use protocol_log::{EvenClock, Period, Settings, maillog};
 
 use super::{Entry, files};
@@ -79,13 +80,13 @@ impl Writer {
     }
 
     /// Until nobody has anything more to say.
-    pub(super) fn run(mut self, entries: &Receiver<Entry>) {
+    pub(super) fn run(mut self, entries: &Receiver<Entry>, veil: Option<&Veil>) {
         loop {
             match entries.recv_timeout(SWEEP_INTERVAL) {
                 Ok(entry) => {
-                    self.take(&entry);
+                    self.take(&entry.behind(veil));
                     while let Ok(entry) = entries.try_recv() {
-                        self.take(&entry);
+                        self.take(&entry.behind(veil));
                     }
                     self.flush();
                 }

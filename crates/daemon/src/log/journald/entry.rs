@@ -1,6 +1,7 @@
 use std::fmt::{self, Write as _};
 
 use mail::escaped;
+use privacy::Veil;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
@@ -39,6 +40,17 @@ impl Entry {
         entry.push("GATEPOST_EVENT", &happened);
         entry.push("MESSAGE", &message);
         entry
+    }
+
+    /// Makes addresses unrecognisable.
+    pub(super) fn veil(&mut self, veil: &Veil) {
+        for (name, value) in &mut self.fields {
+            *value = match &**name {
+                "GATEPOST_USER" => veil.user(value),
+                "MESSAGE" => veil.line(value).into_owned(),
+                _ => veil.text(value).into_owned(),
+            };
+        }
     }
 
     fn push(&mut self, name: &str, value: &str) {

@@ -1,0 +1,188 @@
+//! How mail addresses are made unrecognisable in logs and in what is tracked (`log.privacy`), and
+//! the key for that.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use config::Privacy;
+use filter::{Condition, Filter, Glob};
+use privacy::{KEY_LEN, Veil};
+use protocol_log::{MailLine, Row};
+use tracking::Transcript;
+
+/// In `data_dir`: whoever has it can try which address a hash stands for.
+const KEY_FILE: &str = "privacy.key";
+
+/// What `log.privacy` says, with the key, which is made when there is none. `None`: addresses stand
+/// as they are.
+///
+/// # Errors
+/// The key cannot be read or made; with another one equal addresses would no longer look equal.
+pub(crate) fn open(privacy: Privacy, data_dir: &Path) -> Result<Option<Arc<Veil>>, String> {
+    let file = data_dir.join(KEY_FILE);
+    let veil = match privacy {
+        Privacy::Off => return Ok(None),
+        Privacy::Cut => Veil::cutting(),
+        Privacy::Hash => {
+            let key = read(&file).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => make(&file),
+                _ => Err(error),
+            });
+            let named = |error| format!("log.privacy: {}: {error}", file.display());
+            Veil::hashing(&key.map_err(named)?)
+        }
+    };
+    Ok(Some(Arc::new(veil)))
+}
+
+fn read(file: &Path) -> io::Result<[u8; KEY_LEN]> {
+    let mut key = [0; KEY_LEN];
+    File::open(file)?.read_exact(&mut key)?;
+    Ok(key)
+}
+
+/// A file beside it takes its name once it is whole: a crash leaves no half of a key.
+fn make(file: &Path) -> io::Result<[u8; KEY_LEN]> {
+    let mut key = [0; KEY_LEN];
+    aws_lc_rs::rand::fill(&mut key).map_err(|_| io::Error::other("there is no randomness"))?;
+    let new = file.with_extension("new");
+    let mut options = File::options();
+    let options = options.create(true).truncate(true).write(true).mode(0o600);
+    let mut written = options.open(&new)?;
+    written.write_all(&key)?;
+    written.sync_all()?;
+    std::fs::rename(&new, file)?;
+    Ok(key)
+}
+
+/// A row of a protocol log. The Message-ID behind DATA has the form of an address and is none.
+pub(crate) fn row(veil: &Veil, row: &Row) -> Row {
+    let mut row = row.clone();
+    if &*row.verb != "DATA" {
+        row.argument = veil.text(&row.argument).into();
+    }
+    row
+}
+
+/// A line of a maillog.
+pub(crate) fn mail_line(veil: &Veil, line: &MailLine) -> MailLine {
+    let mut line = line.clone();
+    for text in line.texts() {
+        *text = veil.text(text).into();
+    }
+    line
+}
+
+/// A row of what is tracked: Message-IDs stay, and who looked for one finds it.
+pub(crate) fn tracked(veil: &Veil, row: &tracking::Row) -> tracking::Row {
+    let mut row = row.clone();
+    row.user = veil.user(&row.user).into();
+    let texts = [
+        row.sender.as_mut(),
+        Some(&mut row.recipient),
+        Some(&mut row.subject),
+        Some(&mut row.route),
+        Some(&mut row.host),
+        Some(&mut row.reply),
+        Some(&mut row.place),
+        Some(&mut row.note),
+    ];
+    for text in texts.into_iter().flatten() {
+        if text.contains('@') {
+            *text = veil.text(text).into();
+        }
+    }
+    row
+}
+
+/// A dialogue.
+pub(crate) fn transcript(veil: &Veil, transcript: &Transcript) -> Transcript {
+    Transcript {
+        text: veil.text(&transcript.text).into_owned(),
+        ..transcript.clone()
+    }
+}
+
+/// What is asked about addresses, as they stand in what is tracked: who asks for one finds it by its
+/// hash.
+pub(crate) fn asked(veil: &Veil, filter: Filter) -> Filter {
+    let address = |glob: Glob| Glob::new(&veil.text(glob.as_str()));
+    let conditions = filter.conditions.into_iter().map(|one| match one {
+        Condition::To(glob) if is_exact(&glob) => Condition::To(address(glob)),
+        Condition::From(glob) if is_exact(&glob) => Condition::From(address(glob)),
+        Condition::User(glob) if is_exact(&glob) => {
+            Condition::User(Glob::new(&veil.user(glob.as_str())))
+        }
+        other => other,
+    });
+    Filter {
+        conditions: conditions.collect(),
+    }
+}
+
+fn is_exact(glob: &Glob) -> bool {
+    !glob.as_str().contains('*')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use mail::{Timestamp, TrackedResult};
+    use tracking::Stage;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_for_the_relay_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let veiled = || {
+            let veil = open(Privacy::Hash, folder.path()).unwrap();
+            veil.unwrap().text("bob@x.example").into_owned()
+        };
+        let first = veiled();
+        assert_eq!(veiled(), first);
+        let file = folder.path().join(KEY_FILE);
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        std::fs::write(&file, "short").unwrap();
+        let error = open(Privacy::Hash, folder.path()).unwrap_err();
+        assert!(error.contains("privacy.key"), "{error}");
+        std::fs::remove_file(&file).unwrap();
+        assert_ne!(veiled(), first, "another key");
+        assert!(open(Privacy::Off, folder.path()).unwrap().is_none());
+    }
+
+    #[test]
+    fn who_asks_for_an_address_finds_it_by_its_hash() {
+        let veil = Veil::hashing(&[7; KEY_LEN]);
+        let mut row = tracking::Row::new(Timestamp::default(), TrackedResult::Refused, Stage::Rcpt);
+        row.sender = Some("ann@x.example".into());
+        row.recipient = "bob@y.example".into();
+        row.user = "ann".into();
+        row.message_id = "1@x.example".into();
+        row.reply = "550 5.1.1 <bob@y.example> unknown".into();
+        let row = tracked(&veil, &row);
+        let shown = format!("{row:?}");
+        assert!(!shown.contains("ann") && !shown.contains("bob"), "{shown}");
+        assert_eq!(&*row.message_id, "1@x.example");
+        let finds = |text: &str| {
+            let filter = Filter::parse_tracked(text, Timestamp::default()).unwrap();
+            asked(&veil, filter).matches(&row.facts())
+        };
+        let hashed = format!("to:{}", row.recipient);
+        for text in [
+            "to:BOB@y.example",
+            "from:ann@x.example",
+            "user:ann",
+            "to:*@y.example",
+            &hashed,
+        ] {
+            assert!(finds(text), "{text}");
+        }
+        assert!(!finds("to:eve@y.example") && !finds("to:b*@y.example"));
+    }
+}
