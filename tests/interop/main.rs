@@ -54,6 +54,7 @@ mod certificates;
 mod change_configuration;
 mod client_certificates;
 mod clock;
+mod coming_from_isa_and_gfi;
 mod command_line;
 mod configuration;
 mod console;

@@ -86,13 +86,18 @@ impl Relay {
     /// What every relay of the tests needs, with `top` before it and `more` behind it: listeners
     /// and the rest.
     pub fn write_bare_config(&self, top: &str, more: &str) {
+        let resolver = format!("dns.servers = [\"{}\"]\n", self.network.name_server());
+        let resolver = if more.contains("[dns]") {
+            ""
+        } else {
+            &resolver
+        };
         self.write_whole_config(&format!(
             "{top}hostname = \"relay.test\"\n{account}data_dir = {data:?}\n\
-             dns.servers = [\"{resolver}\"]\nspool.min_free = \"0MB\"\n{console}{more}",
+             {resolver}spool.min_free = \"0MB\"\n{console}{more}",
             account = account(),
             console = without_console(more),
             data = self.data_dir(),
-            resolver = self.network.name_server(),
         ));
     }
 

@@ -740,6 +740,9 @@ section! {
         /// It has more attachments than this; what is in archives counts.
         "attachments_above" ATTACHMENTS_ABOVE: Option<u32> =
             &Optional(Whole { min: 0, max: 100_000 });
+        /// Archives lie in each other deeper than this in it: 1 is an archive, 2 an archive in an
+        /// archive; a .tar.gz is 2. What lies too deep to be opened is `unread`.
+        "archive_depth_above" ARCHIVE_DEPTH_ABOVE: Option<u8> = &Optional(Whole { min: 0, max: 5 });
         /// Whether anything in it is encrypted.
         "encrypted" ENCRYPTED: Option<bool> = &Optional(Flag);
         /// Whether anything in it could not be looked into: damaged, encrypted, of a kind that is

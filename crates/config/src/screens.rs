@@ -277,6 +277,7 @@ impl Reader<'_> {
             larger_than: settings.get(section.at(when_options::LARGER_THAN)),
             attachment,
             attachments_above: settings.get(section.at(when_options::ATTACHMENTS_ABOVE)),
+            archive_depth_above: settings.get(section.at(when_options::ARCHIVE_DEPTH_ABOVE)),
             encrypted: settings.get(section.at(when_options::ENCRYPTED)),
             unread: settings.get(section.at(when_options::UNREAD)),
             score_above: settings.get(section.at(when_options::SCORE_ABOVE)),

@@ -23,8 +23,8 @@ pub struct Attachment {
     pub size: u64,
     /// Whether only the recipient can read it.
     pub is_encrypted: bool,
-    /// Whether it is an entry of an archive.
-    pub in_archive: bool,
+    /// In how many archives it lies, one in the other; documents that are ZIP files are none.
+    pub archives: u8,
 }
 
 /// Names as they are compared and shown, each once.
@@ -175,6 +175,14 @@ impl Attachment {
         extensions
     }
 
+    /// How deep archives lie in each other here, itself counted if it is one: 0 for what is in none, 2
+    /// for an archive in an archive and for what is in that. What is packed twice, as `.tar.gz` is,
+    /// counts twice.
+    pub fn archive_depth(&self) -> u8 {
+        self.archives
+            .saturating_add(u8::from(self.kind.is_archive()))
+    }
+
     /// The end of a name that shows a harmless extension before one that runs: `pdf.exe`, also with
     /// blanks between.
     pub fn double_extension(&self) -> Option<&str> {
@@ -228,7 +236,7 @@ mod tests {
             kind,
             size: 1,
             is_encrypted: false,
-            in_archive: false,
+            archives: 0,
         }
     }
 

@@ -197,6 +197,28 @@ impl Kind {
         }
     }
 
+    /// Whether files are packed in it that people know as files. A JAR is a program to them, and
+    /// documents are documents.
+    pub(crate) fn is_archive(self) -> bool {
+        use Kind::*;
+        matches!(
+            self,
+            Zip | Rar
+                | SevenZip
+                | Ace
+                | Arj
+                | Lha
+                | Tar
+                | Gzip
+                | Bzip2
+                | Xz
+                | Zstd
+                | Cab
+                | Iso
+                | Vhd
+        )
+    }
+
     /// Whether opening it may run something.
     pub fn is_active(self) -> bool {
         matches!(

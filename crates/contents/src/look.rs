@@ -65,7 +65,7 @@ pub fn look_into_octets(
         waiting: Vec::new(),
     };
     let message: Shared<'_> = Rc::new(message);
-    look.message(&message, "", None, 0);
+    look.message(&message, None);
     look.contents
 }
 
@@ -79,6 +79,8 @@ struct Waiting<'a> {
     place: String,
     part: PartNumber,
     depth: u8,
+    /// In how many archives it lies.
+    archives: u8,
 }
 
 impl Waiting<'_> {
@@ -87,6 +89,7 @@ impl Waiting<'_> {
             name: &self.place,
             part: self.part,
             depth: self.depth,
+            archives: self.archives,
         }
     }
 }
@@ -109,11 +112,16 @@ struct Place<'a> {
     name: &'a str,
     part: PartNumber,
     depth: u8,
+    /// In how many archives it lies.
+    archives: u8,
 }
 
 impl<'a> Look<'a> {
-    /// `place` and `part` of a message that was encoded say where it came from.
-    fn message(&mut self, message: &Shared<'a>, place: &str, part: Option<PartNumber>, depth: u8) {
+    /// `within` says of a message that was encoded where it came from.
+    fn message(&mut self, message: &Shared<'a>, within: Option<Place<'_>>) {
+        let part = within.map(|place| place.part);
+        let place = within.map_or("", |place| place.name);
+        let (depth, archives) = within.map_or((0, 0), |place| (place.depth, place.archives));
         let limits = Limits {
             parts: self.parts_left,
             depth: self.limits.depth.saturating_sub(depth),
@@ -135,6 +143,7 @@ impl<'a> Look<'a> {
                 name: &name,
                 part: part.unwrap_or(own.number),
                 depth,
+                archives,
             };
             self.part(message, own, place);
             if part.is_none() {
@@ -149,8 +158,7 @@ impl<'a> Look<'a> {
             let first = self.waiting.len();
             match waiting.kind {
                 Kind::Message => {
-                    let part = Some(waiting.part);
-                    self.message(&waiting.octets, &waiting.place, part, waiting.depth);
+                    self.message(&waiting.octets, Some(waiting.place()));
                 }
                 _ => self.archive(&waiting),
             }
@@ -260,6 +268,7 @@ impl<'a> Look<'a> {
                 place: place.name.to_owned(),
                 part: place.part,
                 depth,
+                archives: place.archives,
             });
         }
     }
@@ -320,7 +329,7 @@ impl<'a> Look<'a> {
             kind,
             size,
             is_encrypted: part.seal == Some(Seal::Encrypted),
-            in_archive: false,
+            archives: place.archives,
         });
     }
 

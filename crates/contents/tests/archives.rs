@@ -126,7 +126,8 @@ fn archives_of_every_format_are_opened() {
         assert_eq!(places(&contents), expected, "{name}");
         assert_eq!(whys(&contents), Vec::<String>::new(), "{name}");
         assert_eq!(contents.attachments[2].names, ["a.txt"]);
-        assert!(contents.attachments[2].in_archive && !contents.attachments[0].in_archive);
+        let archives = contents.attachments.iter().map(|own| own.archives);
+        assert_eq!(archives.collect::<Vec<_>>(), [0, 1, 1], "{name}");
     }
 }
 
@@ -155,21 +156,21 @@ fn archives_in_archives_and_messages_are_opened() {
     let mail = message("deep.zip", &inner);
     let tape = gzip(&tar(&[("inner.zip", &inner), ("old.eml", &mail)]));
     let contents = look("all.tgz", &tape);
-    let found: Vec<&str> = contents
+    let found: Vec<(&str, u8)> = contents
         .attachments
         .iter()
-        .map(|own| own.place.as_str())
+        .map(|own| (own.place.as_str(), own.archive_depth()))
         .collect();
     assert_eq!(
         found,
         [
-            "1",
-            "1/all.tar",
-            "1/all.tar/inner.zip",
-            "1/all.tar/old.eml",
-            "1/all.tar/inner.zip/run.exe",
-            "1/all.tar/old.eml.1",
-            "1/all.tar/old.eml.1/run.exe",
+            ("1", 1),
+            ("1/all.tar", 2),
+            ("1/all.tar/inner.zip", 3),
+            ("1/all.tar/old.eml", 2),
+            ("1/all.tar/inner.zip/run.exe", 3),
+            ("1/all.tar/old.eml.1", 3),
+            ("1/all.tar/old.eml.1/run.exe", 3),
         ]
     );
     assert_eq!(whys(&contents), Vec::<String>::new());

@@ -64,7 +64,7 @@ fn check(octets: &[u8]) {
     let entries = contents
         .attachments
         .iter()
-        .filter(|own| own.in_archive && !own.is_encrypted);
+        .filter(|own| own.archives > 0 && !own.is_encrypted);
     let unpacked: u64 = entries.map(|entry| entry.size).sum();
     assert!(unpacked <= limits.octets, "{unpacked}");
     let octets: usize = contents.texts.iter().map(|text| text.text.len()).sum();

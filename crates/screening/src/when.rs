@@ -55,6 +55,8 @@ pub struct When {
     pub attachment: AttachmentIs,
     /// It has more attachments than this, what is in archives included.
     pub attachments_above: Option<u32>,
+    /// Archives lie in each other deeper than this.
+    pub archive_depth_above: Option<u8>,
     /// Whether something in it is encrypted.
     pub encrypted: Option<bool>,
     /// Whether something in it could not be looked into.
@@ -119,6 +121,7 @@ impl When {
     pub(crate) fn wanted(&self) -> Wanted {
         let looks_inside = self.attachment.is_asked()
             || self.attachments_above.is_some()
+            || self.archive_depth_above.is_some()
             || self.encrypted.is_some()
             || self.unread.is_some();
         Wanted {
@@ -288,6 +291,12 @@ impl When {
                 is_above.then(|| format!("attachments: {count}")),
                 "attachments_above",
             )?;
+        }
+        if let Some(most) = self.archive_depth_above {
+            let mut all = contents.attachments.iter();
+            let first = all.find(|one| one.archive_depth() > most);
+            let why = first.map(|one| format!("archive in archive: {}", shown(&one.place)));
+            held.take(why, "archive_depth_above")?;
         }
         if let Some(wanted) = self.encrypted {
             let first = contents.attachments.iter().find(|one| one.is_encrypted);

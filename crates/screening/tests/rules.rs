@@ -211,6 +211,10 @@ fn conditions_about_attachments_say_by_what_they_hold_or_are_named() {
         ),
         (|w| w.attachments_above = Some(0), Ok("attachments: 1")),
         (|w| w.attachments_above = Some(1), Err("attachments_above")),
+        (
+            |w| w.archive_depth_above = Some(0),
+            Err("archive_depth_above"),
+        ),
         (|w| w.encrypted = Some(true), Err("encrypted")),
         (|w| w.encrypted = Some(false), Ok("nothing encrypted")),
         (|w| w.unread = Some(true), Err("unread")),

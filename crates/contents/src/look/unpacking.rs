@@ -79,8 +79,10 @@ impl<'a> Look<'a> {
             .map(|name| shown(name))
             .unwrap_or_default();
         let name = format!("{}/{shown}", outer.place.name);
+        let is_document = matches!(outer.kind, Kind::Office | Kind::Macro);
         let place = Place {
             name: &name,
+            archives: outer.place.archives.saturating_add(u8::from(!is_document)),
             ..outer.place
         };
         let names = normalised_names(&entry.names);
@@ -102,7 +104,7 @@ impl<'a> Look<'a> {
                 kind,
                 size: pulled.size,
                 is_encrypted: pulled.end == Err(Why::Encrypted),
-                in_archive: true,
+                archives: place.archives,
             });
             let is_encrypted = kind == Kind::Ole && pulled.sight.is_encrypted_document();
             self.mark_encrypted(is_encrypted, place);
