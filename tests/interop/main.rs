@@ -85,6 +85,7 @@ mod old_machines;
 mod on_demand;
 mod one_write;
 mod open_relay;
+mod opentelemetry;
 mod operations;
 mod outage;
 mod outbound_sign_in;

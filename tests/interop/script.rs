@@ -48,6 +48,11 @@ impl Script {
         Script::start("web_server.py", address, Some(certificate), settings)
     }
 
+    /// A receiver of spans over HTTP; `settings` as otlp_receiver.py explains them.
+    pub fn otlp(address: SocketAddr, settings: Value) -> Script {
+        Script::start("otlp_receiver.py", address, None, settings)
+    }
+
     fn start(
         program: &str,
         address: SocketAddr,

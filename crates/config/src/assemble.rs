@@ -7,12 +7,12 @@ use std::time::Duration;
 use mail::{Domain, Host, Mailbox, Zone};
 use relay_policy::{DomainTable, NameMap, Rewriting};
 
-use crate::config::{Account, Auth, Control, Limits, Listener, Log, LogTarget};
+use crate::config::{Account, Auth, Control, Limits, Listener, Log, LogTarget, OpenTelemetry};
 use crate::domains::Domains;
 use crate::option::{Opt, section_of};
 use crate::options::{
-    auth as auth_options, control as control_options, dns, log, metrics, outbound, queue,
-    queue_ndr, spool, top,
+    auth as auth_options, control as control_options, dns, log, metrics, opentelemetry, outbound,
+    queue, queue_ndr, spool, top,
 };
 use crate::parts::Sections;
 use crate::settings::{Settings, positive};
@@ -31,8 +31,7 @@ pub(crate) fn assemble(
     files: &dyn Files,
     environment: &Environment,
 ) -> Option<Config> {
-    let fingerprint = prepare(settings);
-    let (hostname, data_dir) = (hostname(settings, environment), data_dir(settings));
+    let (fingerprint, hostname, data_dir) = prepare(settings, environment);
     let mut sections = sections(settings, &hostname);
     let mut domains = domains::domains(settings, files, &data_dir);
     queue_by_domain(settings, &mut domains, &mut sections.queue);
@@ -86,6 +85,7 @@ pub(crate) fn assemble(
         local,
         log: sections.log,
         metrics: settings.values(metrics::BIND),
+        opentelemetry: opentelemetry(settings),
         reports: sections.reports,
         tracking: sections.tracking,
         control: control(settings, &data_dir),
@@ -103,11 +103,13 @@ pub(crate) fn assemble(
     Some(config)
 }
 
-/// What comes before all that is read; gives the digest of the text.
-fn prepare(settings: &mut Settings) -> u64 {
+/// What comes before all that is read; gives the digest of the text, and what all the rest needs.
+fn prepare(settings: &mut Settings, environment: &Environment) -> (u64, Domain, PathBuf) {
     warn_of_what_does_nothing(settings);
     presets::fill(settings);
-    settings.fingerprint()
+    let fingerprint = settings.fingerprint();
+    let hostname = hostname(settings, environment);
+    (fingerprint, hostname, data_dir(settings))
 }
 
 /// What holds for more than one session.
@@ -338,6 +340,16 @@ fn logs(
     }
     let data_dir = data_dir(settings);
     protocol_logs::read(settings, own, &data_dir, zone, listeners);
+}
+
+/// `[opentelemetry]`; `None` where no endpoint is named.
+fn opentelemetry(settings: &mut Settings) -> Option<OpenTelemetry> {
+    let endpoint = settings.get(opentelemetry::ENDPOINT)?;
+    Some(OpenTelemetry {
+        endpoint: endpoint.into(),
+        authorization: settings.secret(opentelemetry::AUTHORIZATION),
+        ca: settings.path(opentelemetry::CA),
+    })
 }
 
 /// `data_dir`

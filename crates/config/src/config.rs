@@ -82,6 +82,8 @@ pub struct Config {
     pub log: Log,
     /// Where metrics are served.
     pub metrics: Vec<SocketAddr>,
+    /// Where spans go; `None`: nowhere.
+    pub opentelemetry: Option<OpenTelemetry>,
     /// What domains are told of mail in their name.
     pub reports: Reports,
     /// What is remembered of what became of messages.
@@ -689,6 +691,17 @@ pub enum LogTarget {
 pub struct Control {
     /// The path of the socket.
     pub socket: PathBuf,
+}
+
+/// `[opentelemetry]`, but for what sessions go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTelemetry {
+    /// The URL to which spans are posted.
+    pub endpoint: Box<str>,
+    /// What stands in the field `Authorization`.
+    pub authorization: Option<Secret>,
+    /// Who signs the server's certificate; `None`: the well-known authorities.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[console]`

@@ -1329,6 +1329,22 @@ section! {
 }
 
 section! {
+    opentelemetry "opentelemetry" fills Sections {
+        /// Where spans of sessions, messages and attempts are posted, as protobuf over HTTP (OTLP):
+        /// "http://127.0.0.1:4318/v1/traces". Off when left out.
+        "endpoint" ENDPOINT: Option<String> = &Optional(values::HTTP_URL), fixed();
+        /// What stands in the field Authorization: file:PATH or env:NAME.
+        "authorization" AUTHORIZATION: Option<Secret> = &Optional(values::SECRET), fixed();
+        /// Who signs the certificate of an https:// endpoint (PEM). Default: the well-known
+        /// authorities.
+        "ca" CA: Option<PathBuf> = &Optional(values::PATH), fixed();
+        /// Whether the trace that a message belongs to is taken from its field `traceparent` (W3C
+        /// Trace Context), where its sender may relay, and such a field is put before every message.
+        "trace_context" TRACE_CONTEXT: bool = &Flag, default("false") => session.trace_context;
+    }
+}
+
+section! {
     console "console" {
         /// Where the console is served, or "off". On loopback in clear, elsewhere by TLS alone.
         "bind" BIND: Option<Vec<Item<SocketAddr>>> = &OrOff(OneOrMany(values::BIND)),
@@ -1411,6 +1427,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     syslog::ROWS,
     tracking::ROWS,
     metrics::ROWS,
+    opentelemetry::ROWS,
     console::ROWS,
     control::ROWS,
 ];

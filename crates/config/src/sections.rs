@@ -10,8 +10,8 @@ use crate::config::{Dns, Log, Notices, Outbound, Reports, Spool, Tracking, Verif
 use crate::options::{
     auth, dns, greylisting, guardian, guardian_per_client, guardian_per_sender_domain,
     guardian_per_user, limits, limits_rate_per_client, limits_rate_per_network,
-    limits_rate_per_user, log, outbound, outbound_share, queue, queue_ndr, reports, reputation,
-    spool, top, tracking, verify,
+    limits_rate_per_user, log, opentelemetry, outbound, outbound_share, queue, queue_ndr, reports,
+    reputation, spool, top, tracking, verify,
 };
 use crate::parts::Sections;
 use crate::settings::{Section, Settings};
@@ -57,6 +57,7 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         queue_ndr::fill,
         spool::fill,
         log::fill,
+        opentelemetry::fill,
         tracking::fill,
     ] {
         fill(settings, &Section::top(), &mut sections);

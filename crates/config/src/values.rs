@@ -75,6 +75,7 @@ pub(crate) const CERTIFICATE: Text<CertificateEntry> = Text::new(
 pub(crate) const RECIPIENTS: Text<RecipientsAt> =
     Text::new("\"file:PATH\", \"ldap:NAME\" or \"verify\"", recipients);
 pub(crate) const HTTPS_URL: Text<String> = Text::new("an https URL", https_url);
+pub(crate) const HTTP_URL: Text<String> = Text::new("an http or https URL", http_url);
 pub(crate) const KEYS: Text<KeySource> = Text::new("an https URL or a file", keys);
 pub(crate) const SYSLOG: Text<Destination> = Text::new("a syslog server", |text| {
     text.parse()
@@ -217,6 +218,13 @@ fn https_url(text: &str) -> Result<String, String> {
     service(text, &["https://"])
         .then(|| text.to_owned())
         .ok_or_else(|| "write \"https://host/path\"".into())
+}
+
+/// Gives `text` back when it is a URL of the form `http://host/path` or `https://host/path`.
+fn http_url(text: &str) -> Result<String, String> {
+    service(text, &["http://", "https://"])
+        .then(|| text.to_owned())
+        .ok_or_else(|| "write \"http://host:4318/v1/traces\"".into())
 }
 
 /// Reads `https://host/path` or `file:PATH`.

@@ -72,7 +72,7 @@ pub(crate) fn serve(
         connection.run().await;
         let (client, lasted) = (connection.incoming.client(), began.elapsed());
         let (journal, number) = (&connection.services.journal, connection.incoming.number());
-        journal.session_over(client, lasted);
+        journal.session_over(client, number, lasted);
         if let Some(dialogue) = connection.dialogue.take() {
             journal.dialogue_over(client, number, *dialogue);
         }

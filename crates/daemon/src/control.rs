@@ -477,8 +477,11 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
 /// What keeps logs from their places.
 fn log_troubles(shared: &Shared) -> Vec<String> {
     let protocol_logs = &shared.services.journal.protocol_logs;
-    let audit = shared.services.audit.trouble().into_iter().collect();
-    [log::troubles(), protocol_logs.troubles(), audit].concat()
+    let audit = shared.services.audit.trouble().into_iter();
+    let beside = audit
+        .chain(shared.services.journal.spans.trouble())
+        .collect();
+    [log::troubles(), protocol_logs.troubles(), beside].concat()
 }
 
 /// How the scanners do.

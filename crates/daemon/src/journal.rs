@@ -30,6 +30,7 @@ use tls::TlsError;
 pub(crate) use self::observed::Observed;
 pub(crate) use self::tracking::Tracking;
 use crate::protocol_logs::ProtocolLogs;
+use crate::spans::Spans;
 use crate::transcripts::{SessionDialogue, Transcripts};
 
 /// Who keeps a record of what happened.
@@ -42,6 +43,8 @@ pub(crate) struct Journal {
     pub(crate) observed: Observed,
     /// Which dialogues are kept beside it.
     pub(crate) transcripts: Transcripts,
+    /// What of it goes to OpenTelemetry.
+    pub(crate) spans: Spans,
 }
 
 impl Journal {
@@ -52,6 +55,7 @@ impl Journal {
         protocol_logs: ProtocolLogs,
         tracking: Tracking,
         observed: Observed,
+        spans: Spans,
     ) -> Self {
         Self {
             metrics,
@@ -59,6 +63,7 @@ impl Journal {
             tracking,
             observed,
             transcripts: Transcripts::default(),
+            spans,
         }
     }
 
@@ -74,9 +79,10 @@ impl Journal {
         self.metrics.connected(client);
     }
 
-    /// The session of `client` is over, and lasted so long.
-    pub(crate) fn session_over(&self, client: &Client, lasted: Duration) {
+    /// Session `number` of `client` is over, and lasted so long.
+    pub(crate) fn session_over(&self, client: &Client, number: u64, lasted: Duration) {
         self.metrics.session_over(client, lasted);
+        self.spans.session_over(client, number, lasted);
     }
 
     /// What happened in a session, whose client may be a proxy of ours on its own account.
@@ -87,6 +93,7 @@ impl Journal {
         self.tracking.session(incoming, fact);
         self.observed.session(incoming, fact);
         mail_lines::session(&self.protocol_logs, client, fact);
+        self.spans.session(number, fact);
     }
 
     /// What a scanner came to of a message, and after what time, where it was asked. What it found
@@ -140,6 +147,7 @@ impl Journal {
         self.observed.accepted(acceptance);
         mail_lines::accepted(&self.protocol_logs, acceptance);
         self.tracking.add(rows);
+        self.spans.accepted(acceptance);
     }
 
     /// Somebody begins to send too much, with the message `id`.
@@ -197,6 +205,7 @@ impl Journal {
         self.observed.attempt(report);
         mail_lines::attempt(&self.protocol_logs, report);
         self.tracking.attempt(report);
+        self.spans.attempt(report);
         if let Some(text) = self.transcripts.of_attempt(report) {
             let id = report.job.message.id;
             self.tracking.transcript(None, vec![id], text);
@@ -231,6 +240,7 @@ impl Journal {
         lines::dispatched(fact);
         self.metrics.dispatched(fact);
         self.tracking.dispatched(fact);
+        self.spans.dispatched(fact);
     }
 
     /// A report of ours is in the queue; `about` says what it tells.

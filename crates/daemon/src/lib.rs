@@ -71,6 +71,7 @@ mod sightings;
 mod sign_in;
 mod site_rates;
 mod socket;
+mod spans;
 mod start_error;
 mod storage;
 mod strangers;

@@ -38,6 +38,7 @@ use crate::pickup::{Folder, Taken};
 use crate::protocol_logs::ProtocolLogs;
 use crate::services::{Services, Stop};
 use crate::shared::{Shared, Source, report};
+use crate::spans::Spans;
 use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
@@ -225,7 +226,10 @@ impl Relay {
             tracing::warn!(%error, "who was here before could not be written down");
         }
         let services = Arc::clone(&shared.services);
-        let finish = move || services.journal.protocol_logs.finish();
+        let finish = move || {
+            services.journal.protocol_logs.finish();
+            services.journal.spans.finish();
+        };
         let _finished = tokio::task::spawn_blocking(finish).await;
         drop((shared, api));
         let ended = tokio::task::spawn_blocking(move || disk_thread.join()).await;
@@ -301,6 +305,7 @@ fn open_journal(
         ProtocolLogs::new(veil),
         Tracking::new(Arc::clone(clock), tracker, &config.tracking),
         Observed::new(Arc::clone(clock), devices),
+        Spans::start(config, clock)?,
     );
     Ok((journal, thread))
 }

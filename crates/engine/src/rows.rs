@@ -205,6 +205,7 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         parted_from,
         message_id,
         subject,
+        trace_parent: _,
         message: NewMessage {
             message,
             recipients,

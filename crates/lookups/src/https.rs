@@ -22,6 +22,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tls::{client_config_for_https, plain};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -155,28 +156,39 @@ fn request(
     if uri.scheme_str() != Some("https") {
         return Err(format!("{uri} does not begin with https://"));
     }
+    let is_form = form.is_some();
+    let mut request = request_to(method, uri, Bytes::from(form.unwrap_or_default()))?;
+    if is_form {
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    Ok(request)
+}
+
+/// A request for what stands behind the host in `uri`.
+pub(crate) fn request_to(
+    method: Method,
+    uri: &Uri,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, String> {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     // A name and password in it would go out in a header, and stand in logs.
     if authority.contains('@') {
         return Err("a URL with a user in it is not taken".to_owned());
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::builder()
+    Request::builder()
         .method(method)
         .uri(path)
         .header(HOST, authority)
-        .header(USER_AGENT, "gatepost");
-    if form.is_some() {
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request = request.header(CONTENT_TYPE, kind);
-    }
-    request
-        .body(Full::new(Bytes::from(form.unwrap_or_default())))
+        .header(USER_AGENT, "gatepost")
+        .body(Full::new(body))
         .map_err(|error| error.to_string())
 }
 
-async fn exchange(
-    stream: TlsStream<TcpStream>,
+/// One request and its answer on a connection that is open.
+pub(crate) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
     body_bytes_max: usize,
 ) -> Result<Answer, String> {

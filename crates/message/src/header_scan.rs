@@ -1,5 +1,7 @@
 use memchr::memchr;
 
+use crate::TraceParent;
+
 /// Reads the header of a message while it arrives, in pieces cut anywhere, without keeping it.
 ///
 /// The header ends at the first empty line, or at the first line that is neither a field nor the
@@ -24,6 +26,7 @@ pub struct HeaderScan {
     keeping: Option<Kept>,
     message_id_value: Vec<u8>,
     subject_value: Vec<u8>,
+    trace_parent_value: Vec<u8>,
 }
 
 /// A field whose value is kept, as long as it is reasonable.
@@ -31,6 +34,7 @@ pub struct HeaderScan {
 enum Kept {
     MessageId,
     Subject,
+    TraceParent,
 }
 
 /// Octets that are kept of one value: a Message-ID of one line, and a subject of some words.
@@ -61,8 +65,8 @@ struct Name {
     len: usize,
 }
 
-/// `Message-ID`
-const NAME_LEN_MAX: usize = 10;
+/// `traceparent`
+const NAME_LEN_MAX: usize = 11;
 
 impl Name {
     fn push(&mut self, byte: u8) {
@@ -131,6 +135,11 @@ impl HeaderScan {
     /// none. What is longer than is reasonable is cut off.
     pub fn subject(&self) -> Box<str> {
         one_line(&self.subject_value).into()
+    }
+
+    /// The trace that the message belongs to, as its first `traceparent` field says.
+    pub fn trace_parent(&self) -> Option<TraceParent> {
+        TraceParent::parse(&one_line(&self.trace_parent_value))
     }
 
     /// Whether there was a `From` field so far.
@@ -237,6 +246,7 @@ impl HeaderScan {
             None => return,
             Some(Kept::MessageId) => &mut self.message_id_value,
             Some(Kept::Subject) => &mut self.subject_value,
+            Some(Kept::TraceParent) => &mut self.trace_parent_value,
         };
         let room = VALUE_OCTETS_MAX - value.len();
         value.extend(&piece[..piece.len().min(room)]);
@@ -246,6 +256,7 @@ impl HeaderScan {
         self.keeping = match self.name.as_bytes() {
             b"message-id" if self.message_id_value.is_empty() => Some(Kept::MessageId),
             b"subject" if self.subject_value.is_empty() => Some(Kept::Subject),
+            b"traceparent" if self.trace_parent_value.is_empty() => Some(Kept::TraceParent),
             _ => None,
         };
         match self.name.as_bytes() {

@@ -24,6 +24,7 @@ mod own_mail;
 mod raw_field;
 mod report_mail;
 mod stated_results;
+mod trace_parent;
 mod warning;
 
 pub use authentication_results::{
@@ -46,4 +47,5 @@ pub use notice::{
 pub use raw_field::{RawField, without_fields};
 pub use report_mail::{ReportMail, report_mail};
 pub use stated_results::{StatedResult, StatedResults, sealed_results};
+pub use trace_parent::TraceParent;
 pub use warning::{WarningFacts, warning};

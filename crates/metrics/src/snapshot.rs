@@ -61,6 +61,8 @@ pub struct Lost {
     pub syslog: u64,
     /// Lines of the log for the journal of systemd.
     pub journald: u64,
+    /// Spans.
+    pub opentelemetry: u64,
     /// Rows of the tracking store.
     pub tracking: u64,
 }
@@ -294,6 +296,7 @@ impl Lost {
             ("protocol-log", self.protocol_logs),
             ("syslog", self.syslog),
             ("journald", self.journald),
+            ("opentelemetry", self.opentelemetry),
             ("tracking", self.tracking),
         ] {
             let counter = family.get_or_create_owned(&vec![("record", of.into())]);

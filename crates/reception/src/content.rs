@@ -215,7 +215,8 @@ impl Session {
     }
 
     fn hand_over(&mut self, incoming: Incoming, now: Timestamp) {
-        let head = self.head(&incoming, now);
+        let trace_parent = self.trace_parent(&incoming);
+        let head = self.head(&incoming, trace_parent, now);
         let size = head.len() as u64 + incoming.octets;
         let Transaction {
             hello,
@@ -243,6 +244,7 @@ impl Session {
                 false => message::written_message_id(&head),
             },
             subject: incoming.scan.subject(),
+            trace_parent,
             id,
             envelope,
             named: each,

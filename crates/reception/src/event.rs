@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use message::TraceParent;
 use relay_policy::{Envelope, Question, Requested, Rights};
 use smtp::{Origin, Said};
 
@@ -168,4 +169,6 @@ pub struct Accepted {
     pub message_id: Box<str>,
     /// Its subject as written, or the start of it.
     pub subject: Box<str>,
+    /// The trace that it belonged to before it came.
+    pub trace_parent: Option<TraceParent>,
 }

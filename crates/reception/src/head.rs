@@ -1,7 +1,9 @@
 //! The head: what we put before the content of a message.
 
 use mail::Timestamp;
-use message::{Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field};
+use message::{
+    Protocol, ReceivedFacts, TraceParent, date_field, from_field, message_id_field, received_field,
+};
 use relay_policy::{is_completed, is_permitted};
 
 use crate::Session;
@@ -11,7 +13,12 @@ use crate::transaction::Transaction;
 impl Session {
     /// `Received`, the fields that a submitter of ours left out, and what has to stand between them
     /// and the content.
-    pub(crate) fn head(&self, incoming: &Incoming, now: Timestamp) -> String {
+    pub(crate) fn head(
+        &self,
+        incoming: &Incoming,
+        trace_parent: Option<TraceParent>,
+        now: Timestamp,
+    ) -> String {
         let Transaction {
             hello,
             id,
@@ -34,6 +41,11 @@ impl Session {
             recipient,
             now,
         });
+        if self.settings.trace_context {
+            let of_id = TraceParent::of(*id);
+            let of_message = trace_parent.map_or(of_id, |parent| parent.of_message(*id));
+            head.push_str(&of_message.field());
+        }
         // RFC 6409 section 8: a submission server completes what its own users left out. A
         // stranger's message is left as it is, and so is what comes back from a filter.
         if !self.is_way_back() && is_permitted(&self.settings.rules, &self.client, &self.facts) {
@@ -41,6 +53,12 @@ impl Session {
         }
         head.push_str(incoming.scan.separator());
         head
+    }
+
+    /// The trace that the message belongs to, where that is asked for and its sender is believed.
+    pub(crate) fn trace_parent(&self, incoming: &Incoming) -> Option<TraceParent> {
+        let is_taken = self.settings.trace_context && !self.is_from_stranger();
+        incoming.scan.trace_parent().filter(|_| is_taken)
     }
 
     /// Adds the fields that a submitter left out.

@@ -32,6 +32,9 @@ pub struct Settings {
     pub strict_pipelining: bool,
     /// What a stranger wants to hear of success (RFC 3461, NOTIFY=SUCCESS) counts.
     pub success_to_strangers: bool,
+    /// The trace that a message belongs to is taken from its header, where its sender may relay, and
+    /// put there ([`message::TraceParent`]).
+    pub trace_context: bool,
     /// How long a stranger waits for the third and every further 5yz of a session; nothing when
     /// zero.
     pub tarpit: Duration,
@@ -52,6 +55,7 @@ impl Settings {
             mechanisms: Arc::default(),
             strict_pipelining: false,
             success_to_strangers: true,
+            trace_context: false,
             tarpit: Duration::ZERO,
         }
     }

@@ -54,6 +54,7 @@ impl Monitoring {
                 protocol_logs: services.journal.protocol_logs.lost(),
                 syslog: log::lost_records(),
                 journald: log::lost_entries(),
+                opentelemetry: services.journal.spans.lost(),
                 tracking: tracker.map_or(0, |tracker| tracker.lost()),
             },
             scanners: scanners(active.scanners().states().await),

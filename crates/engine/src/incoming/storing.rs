@@ -1,4 +1,5 @@
 use mail::{Client, Domain, QueueId, ReversePath, Timestamp};
+use message::TraceParent;
 use reception::{Accepted, StoreTrouble};
 use relay_policy::{Decision, Facts, Grounds, Question, Reason, Rules, Why, check_redirected};
 use route::Routes;
@@ -48,6 +49,8 @@ pub struct Acceptance {
     pub message_id: Box<str>,
     /// Its subject as written.
     pub subject: Box<str>,
+    /// The trace that it belonged to before it came.
+    pub trace_parent: Option<TraceParent>,
     /// What was stored.
     pub message: NewMessage,
 }
@@ -127,6 +130,7 @@ impl Storing {
         let origin = accepted.origin.clone();
         let message_id = std::mem::take(&mut accepted.message_id);
         let subject = std::mem::take(&mut accepted.subject);
+        let trace_parent = accepted.trace_parent;
         let recipients = accepted.envelope.recipients.iter();
         let reasons = recipients.map(|recipient| recipient.why.clone()).collect();
         let mut message = new_message(accepted, &client, content, now, routes);
@@ -146,6 +150,7 @@ impl Storing {
             parted_from,
             message_id,
             subject,
+            trace_parent,
             message,
         }
     }

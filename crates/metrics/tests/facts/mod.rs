@@ -147,6 +147,7 @@ impl Facts {
                 parted_from: None,
                 message_id: Box::default(),
                 subject: Box::default(),
+                trace_parent: None,
                 message,
             },
             client,

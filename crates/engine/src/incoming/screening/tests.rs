@@ -62,6 +62,7 @@ fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Mo
         origin: None,
         message_id: "".into(),
         subject: "".into(),
+        trace_parent: None,
     };
     let storing = Storing {
         coming: None,
