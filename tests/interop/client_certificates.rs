@@ -98,6 +98,34 @@ fn a_pinned_key_outlives_its_certificate() {
     check(&other.fingerprint()).expect_code(1);
 }
 
+/// An application that may relay by its key, and write to some recipients only.
+#[test]
+fn a_holder_writes_to_those_alone_whom_the_certificate_may_write_to() {
+    let authority = Authority::new();
+    let (staging, live) = (
+        authority.issue("staging.test"),
+        authority.issue("live.test"),
+    );
+    let key = |pair: &Pair| format!("spki:sha256:{}", key_digest(pair));
+    let settings = format!(
+        "[listener.apps]\nbind = \"127.0.0.1:0\"\nrelay.certificates = [{:?}, {:?}]\n\
+         [[send_only_to]]\ncertificates = [{:?}]\nrecipients = \"ops@elsewhere.test\"\n",
+        key(&staging),
+        key(&live),
+        key(&staging)
+    );
+    let relay = Relay::start(Network::new(), &settings);
+    let ask = |pair: &Pair, to: &str| {
+        let client = Encrypted::after_starttls(relay.network.stranger(), relay.listener("apps"));
+        let mut dialogue: Dialogue = client.showing(pair).ready();
+        dialogue.ask("MAIL FROM:<ann@client.test>", 250);
+        dialogue.say(&format!("RCPT TO:<{to}>")).code
+    };
+    assert_eq!(ask(&staging, "ops@elsewhere.test"), 250);
+    assert_eq!(ask(&staging, "bob@elsewhere.test"), 550);
+    assert_eq!(ask(&live, "bob@elsewhere.test"), 250);
+}
+
 fn fingerprints(file: &Path) -> Value {
     let ran = cert_fingerprint(&["--json", "cert", "fingerprint", &text(file)]).expect_code(0);
     serde_json::from_str(&ran.out).expect("JSON")

@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -24,7 +25,7 @@ impl Dovecot {
         let users = format!("{user}:{{PLAIN}}{password}\n");
         let dovecot = Dovecot::run(&users, auth_config);
         until_true("Dovecot's socket", seconds(START_SECONDS_MAX), || {
-            std::os::unix::net::UnixStream::connect(dovecot.folder.path().join("auth")).is_ok()
+            UnixStream::connect(dovecot.folder.path().join("auth")).is_ok()
         });
         dovecot
     }
@@ -32,15 +33,28 @@ impl Dovecot {
     /// LMTP at `address` for these users; for each its address, and what its mailbox holds in
     /// octets.
     pub fn lmtp(address: SocketAddr, users: &[(&str, u64)]) -> Dovecot {
-        let user = |(user, quota): &(&str, u64)| {
-            format!("{user}:{{PLAIN}}x::::::userdb_quota_rule=*:bytes={quota}\n")
-        };
-        let users: String = users.iter().map(user).collect();
-        let dovecot = Dovecot::run(&users, |folder| lmtp_config(folder, address));
+        let dovecot = Dovecot::run(&lmtp_users(users), |folder| {
+            let (ip, port) = (address.ip(), address.port());
+            let listener = format!("inet_listener lmtp {{\n  address = {ip}\n  port = {port}\n }}");
+            lmtp_config(folder, &listener)
+        });
         until_true("Dovecot's LMTP", seconds(START_SECONDS_MAX), || {
             TcpStream::connect(address).is_ok()
         });
         dovecot
+    }
+
+    /// The same at a socket in the file system, whose path is the other part of the answer.
+    pub fn lmtp_socket(users: &[(&str, u64)]) -> (Dovecot, String) {
+        let dovecot = Dovecot::run(&lmtp_users(users), |folder| {
+            let listener = format!("unix_listener {folder}/lmtp {{\n  mode = 0666\n }}");
+            lmtp_config(folder, &listener)
+        });
+        let socket = dovecot.folder.path().join("lmtp");
+        until_true("Dovecot's LMTP", seconds(START_SECONDS_MAX), || {
+            UnixStream::connect(&socket).is_ok()
+        });
+        (dovecot, socket.display().to_string())
     }
 
     /// The messages in the mailbox of a user.
@@ -102,16 +116,21 @@ fn auth_config(folder: &str) -> String {
     )
 }
 
-fn lmtp_config(folder: &str, address: SocketAddr) -> String {
+fn lmtp_users(users: &[(&str, u64)]) -> String {
+    let user = |(user, quota): &(&str, u64)| {
+        format!("{user}:{{PLAIN}}x::::::userdb_quota_rule=*:bytes={quota}\n")
+    };
+    users.iter().map(user).collect()
+}
+
+fn lmtp_config(folder: &str, listener: &str) -> String {
     format!(
         "base_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = {folder}/log\nprotocols = lmtp\nssl = no\n\
          hostname = dovecot.test\nmail_location = maildir:{folder}/mail/%u\nmail_plugins = quota\nfirst_valid_uid = 1\n\
          passdb {{\n driver = passwd-file\n args = {folder}/users\n}}\n\
          userdb {{\n driver = passwd-file\n args = {folder}/users\n override_fields = uid=nobody gid=nogroup home={folder}/mail/%u\n}}\n\
          plugin {{\n quota = maildir:User\n}}\n\
-         service lmtp {{\n inet_listener lmtp {{\n  address = {}\n  port = {}\n }}\n}}\n",
-        address.ip(),
-        address.port()
+         service lmtp {{\n {listener}\n}}\n"
     )
 }
 

@@ -71,6 +71,55 @@ fn dovecot_answers_for_each_recipient() {
 }
 
 #[test]
+fn dovecot_takes_mail_at_a_socket_of_this_machine_and_what_is_there_waits_while_it_is_away() {
+    let network = Network::new();
+    let users = [("bob@box.test", PLENTY), ("full@box.test", 10)];
+    let (dovecot, socket) = Dovecot::lmtp_socket(&users);
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    // Whatever all others have to give: nothing of this crosses a network.
+    let config = format!(
+        "[domain.\"box.test\"]\nroute = \"boxes\"\n\
+         [route.boxes]\nhosts = \"{socket}\"\nprotocol = \"lmtp\"\n[queue]\nretry = [\"1s\"]\n\
+         [outbound]\nroute = \"{}\"\ntls = \"opportunistic\"\n",
+        notices.route()
+    );
+    let relay = Relay::start(network, &config);
+    send(&relay, &["bob@box.test", "full@box.test"], "first");
+    notices.wait_where("a bounce", |received| {
+        received.text().contains("552 5.2.2") && received.text().contains("full@box.test")
+    });
+    relay.wait_until_empty();
+    assert_eq!(dovecot.mailbox("bob@box.test").len(), 1);
+
+    let shown = relay.command(&["route", "show", "bob@box.test"]);
+    let shown = shown.expect_code(0).out;
+    let host = shown.lines().find(|line| line.contains(&socket));
+    assert!(
+        host.expect("its host").contains("socket of this machine"),
+        "{shown}"
+    );
+    let tried = relay.command(&["test", "delivery", "--json", "bob@box.test"]);
+    let tried: Value = serde_json::from_str(&tried.expect_code(0).out).expect("JSON");
+    let tried = &tried["recipients"][0]["sites"][0]["hosts"][0];
+    assert_eq!(
+        (&tried["address"], &tried["port"], &tried["stages"]["EHLO"]),
+        (&socket.clone().into(), &Value::Null, &"LHLO".into())
+    );
+    let found = relay.command(&["track", "--json", "to:bob@box.test"]);
+    assert!(found.expect_code(0).out.contains(&socket));
+
+    drop(dovecot);
+    send(&relay, &["bob@box.test"], "away");
+    let heard = relay.wait_for_deferral("bob@box.test");
+    assert!(
+        heard.contains(&format!("Could not connect to {socket}")),
+        "{heard}"
+    );
+    let tried = relay.command(&["test", "delivery", "bob@box.test"]);
+    assert!(tried.expect_code(75).out.contains(&socket));
+}
+
+#[test]
 fn an_lmtp_port_is_told_for_what_it_is() {
     let network = Network::new();
     let address = network.mail_server();

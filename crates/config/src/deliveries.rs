@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::route::{HostSpec, TlsDemand};
+use ::route::{HostAt, HostSpec, TlsDemand};
 use mail::Host;
 
 use crate::after_queue::{AfterQueue, protocol};
@@ -121,7 +121,7 @@ fn warn_of_unread(settings: &mut Settings, section: &Section, demand: Option<Tls
         if !settings.is_set(section.at(route::TLS_NAME)) {
             let hosts = settings.get(section.at(route::HOSTS));
             let label = "else write tls_name = \"NAME\", the name that it is for";
-            let nameless = |spec: &HostSpec| spec.tls_name.is_none().then(|| spec.host.clone());
+            let nameless = |spec: &HostSpec| host_of(spec).filter(|_| spec.tls_name.is_none());
             warn_of_addresses(settings, &hosts, nameless, label);
         }
         return;
@@ -135,6 +135,14 @@ fn warn_of_unread(settings: &mut Settings, section: &Section, demand: Option<Tls
     let unread = |name| format!("`{name}` in [{}] is not read", section.key);
     settings.warn_at(section.at(route::CA), unread("ca"), label);
     settings.warn_at(section.at(route::TLS_NAME), unread("tls_name"), label);
+}
+
+/// The host of the network that it is, if it is one.
+fn host_of(spec: &HostSpec) -> Option<Host> {
+    match &spec.at {
+        HostAt::Network(host) => Some(host.clone()),
+        HostAt::Socket(_) => None,
+    }
 }
 
 /// Of hosts that are given by their addresses, and verified: few certificates name an address.
@@ -159,7 +167,7 @@ fn warn_of_addresses<T>(
 pub(crate) fn warn_of_smart_hosts(settings: &mut Settings, at: At<Vec<Item<String>>>) {
     let hosts = settings.get(at);
     let label = "else make it a [route.NAME] with tls_name";
-    warn_of_addresses(settings, &hosts, |text| Some(host(text).ok()?.host), label);
+    warn_of_addresses(settings, &hosts, |text| host_of(&host(text).ok()?), label);
 }
 
 fn auth(settings: &mut Settings, section: &Section) -> Option<RouteAuth> {

@@ -366,8 +366,8 @@ section! {
 
 section! {
     route "route.*" fills RouteParts {
-        /// Required. Hosts to hand mail to: [address]:port, [name] (no MX look-up), or name; or a
-        /// table of that as host, with its weight in order = spread (1), and its own tls_name.
+        /// Required. Hosts to hand mail to: [address]:port, [name] (no MX look-up), name, or
+        /// /path/of/socket on this machine; or a table of that as host, with its weight in order = spread (1), and its own tls_name.
         "hosts" HOSTS: Vec<Item<HostSpec>> = &OneOrMany(SmartHost);
         /// A service whose port, encryption, kind of sign-in and limits are filled in, where nothing
         /// else is said here.
@@ -841,8 +841,13 @@ section! {
 
 section! {
     send_only_to "send_only_to[]" {
-        /// Required. Which clients: address, address/mask, range, or a list.
+        /// Which clients: address, address/mask, range, or a list. Needed where no certificates are
+        /// named.
         "clients" CLIENTS: Vec<Item<Entry>> = &OneOrMany(values::CLIENT), default("[]");
+        /// Client certificates whose holders these are, as in relay.certificates, from wherever they
+        /// come; of a name, whoever vouches for it.
+        "certificates" CERTIFICATES: Vec<Item<CertificateEntry>> = &words::CERTIFICATES,
+            default("[]");
         /// Required. To whom alone they may send: user@domain, domain, *.domain, hosted (all domains
         /// hosted here), or a list.
         "recipients" RECIPIENTS: Vec<Item<RecipientPattern>> =

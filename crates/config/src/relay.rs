@@ -148,7 +148,10 @@ pub(crate) fn of_listener(
     }
 }
 
-fn certificates(settings: &Settings, at: At<Vec<Item<CertificateEntry>>>) -> Vec<CertificateEntry> {
+pub(crate) fn certificates(
+    settings: &Settings,
+    at: At<Vec<Item<CertificateEntry>>>,
+) -> Vec<CertificateEntry> {
     let items = settings.get(at).into_iter();
     let placed = items.map(|item| CertificateEntry {
         place: settings.place(&item.span),

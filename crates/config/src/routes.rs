@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use ::route::{
-    DomainPattern, HostSpec, Hours, HoursSpan, LargeHours, Routes, SenderPattern, SiteOptions,
-    TlsDemand, Via,
+    DomainPattern, HostAt, HostSpec, Hours, HoursSpan, LargeHours, Routes, SenderPattern,
+    SiteOptions, TlsDemand, Via,
 };
 use delivery::Protocol;
 use mail::{Domain, Place, Zone};
@@ -16,7 +16,7 @@ use crate::config::Listener;
 use crate::deliveries::{parts, route_tls, warn_of_smart_hosts};
 use crate::form::Item;
 use crate::option::At;
-use crate::options::{outbound, route, route_large};
+use crate::options::{outbound, route, route_auth, route_large};
 use crate::settings::{Section, Settings};
 use crate::source::Span;
 use crate::suggest::nearest;
@@ -107,7 +107,7 @@ fn hosts(settings: &mut Settings, section: &Section, filter: Option<&AfterQueue>
     if speaks_lmtp
         && hosts
             .iter()
-            .any(|host| host.port.unwrap_or(of_all) == SMTP_PORT)
+            .any(|host| !is_socket(host) && host.port.unwrap_or(of_all) == SMTP_PORT)
     {
         // RFC 2033 keeps the two apart by their ports, so that nobody takes one for the other.
         let message = format!("[{}] speaks LMTP at port 25, which is SMTP's", section.key);
@@ -120,12 +120,35 @@ fn hosts(settings: &mut Settings, section: &Section, filter: Option<&AfterQueue>
             label,
         );
     }
+    check_sockets(settings, section, &hosts);
     if hosts.is_empty() && (settings.is_set(at) || !settings.has_error_in(&section.key)) {
         let message = format!("[{}] has no `hosts`", section.key);
         let label = "write hosts = [\"[10.0.0.5]:25\"]";
         settings.error_in(&section.key, &section.span, message, label);
     }
     hosts
+}
+
+fn is_socket(host: &HostSpec) -> bool {
+    matches!(host.at, HostAt::Socket(_))
+}
+
+/// Nothing is encrypted at a socket of this machine, and a password is given to nobody in clear.
+fn check_sockets(settings: &mut Settings, section: &Section, hosts: &[HostSpec]) {
+    if !hosts.iter().any(is_socket) {
+        return;
+    }
+    let user = section.at(route_auth::USER);
+    if settings.is_written(user.section()) {
+        let message = format!("[{}] signs in at a socket of this machine", section.key);
+        let label = "take it out: the permissions of the socket say who may connect";
+        settings.error_at(user, message, label);
+    }
+    if hosts.iter().all(is_socket) {
+        let message = format!("`tls` in [{}] is not read", section.key);
+        let label = "what goes to a socket of this machine crosses no network";
+        settings.warn_at(section.at(route::TLS), message, label);
+    }
 }
 
 /// What only load that is spread goes by.
@@ -231,7 +254,7 @@ fn smart_host(settings: &mut Settings, text: &str, span: &Span) -> Option<HostSp
 
 /// A name without a dot is more often a route that nobody defined than a host.
 fn warn_of_bare_name(settings: &mut Settings, text: &str, span: &Span) {
-    if text.contains(['.', ':', '[']) || host(text).is_err() {
+    if text.contains(['.', ':', '[', '/']) || host(text).is_err() {
         return;
     }
     let names: Vec<String> = settings

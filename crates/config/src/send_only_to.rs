@@ -7,7 +7,7 @@ use relay_policy::{BoundClients, Clients, RecipientPattern, SendOnlyTo};
 use crate::form::Item;
 use crate::option::At;
 use crate::options::send_only_to as options;
-use crate::relay::list;
+use crate::relay::{certificates, list};
 use crate::settings::{Section, Settings};
 
 /// All sections; the order makes no difference.
@@ -21,8 +21,9 @@ pub(crate) fn read(settings: &mut Settings) -> Arc<[BoundClients]> {
 fn bound_clients(settings: &mut Settings, section: &Section) -> Option<BoundClients> {
     let clients = section.at(options::CLIENTS);
     let items = settings.get(&clients);
-    if items.is_empty() && !settings.has_error_in(&section.key) {
-        let message = "[[send_only_to]] has no `clients`".to_owned();
+    let certificates = certificates(settings, section.at(options::CERTIFICATES));
+    if items.is_empty() && certificates.is_empty() && !settings.has_error_in(&section.key) {
+        let message = "[[send_only_to]] has neither `clients` nor `certificates`".to_owned();
         settings.error(&section.span, message, "write clients = \"10.0.7.0/24\"");
     }
     let named = items
@@ -40,6 +41,7 @@ fn bound_clients(settings: &mut Settings, section: &Section) -> Option<BoundClie
     }
     Some(BoundClients {
         clients: list(settings, clients),
+        certificates,
         only_to: only_to?,
     })
 }

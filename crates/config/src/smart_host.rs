@@ -114,7 +114,7 @@ mod tests {
             let spec = read(text).unwrap();
             let tls_name = spec.tls_name.as_ref().map(|name| name.as_str());
             assert_eq!(
-                (&*spec.host.to_string(), spec.port, spec.weight, tls_name),
+                (&*spec.at.to_string(), spec.port, spec.weight, tls_name),
                 (host, port, weight, name)
             );
         }

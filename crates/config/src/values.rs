@@ -60,8 +60,10 @@ pub(crate) const RECIPIENT: Text<RecipientPattern> = Text::new(
 pub(crate) const MODE: Text<u32> = Text::new("the mode of a file, as chmod takes it", mode);
 pub(crate) const PARTY: Text<Party> = Text::new("an address, or @domain", Party::parse);
 pub(crate) const NETWORK: Text<IpNet> = Text::new("an address or a block of addresses", network);
-pub(crate) const HOST: Text<HostSpec> =
-    Text::new("a host: [address], [address]:port, name or name:port", host);
+pub(crate) const HOST: Text<HostSpec> = Text::new(
+    "a host: [address], [address]:port, name, name:port or /path/of/socket",
+    host,
+);
 pub(crate) const ROUTE: Text<String> =
     Text::new("\"mx\", a host, or the name of a route", |text| {
         Ok(text.to_owned())
@@ -326,9 +328,18 @@ fn network(text: &str) -> Result<IpNet, String> {
         .ok_or("write \"10.0.0.5\" or \"10.0.0.0/8\"".into())
 }
 
-/// Reads `[10.0.0.5]:25`, `10.0.0.5`, `[mail.example]`, `mail.example:587`. A bare address is taken
-/// as an address.
+/// What fits into an address of a socket in the file system, with the octet behind it (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Reads `[10.0.0.5]:25`, `10.0.0.5`, `[mail.example]`, `mail.example:587`, `/run/dovecot/lmtp`. A
+/// bare address is taken as an address.
 pub(crate) fn host(text: &str) -> Result<HostSpec, String> {
+    if text.starts_with('/') {
+        return host_socket(text);
+    }
+    if text.contains('/') {
+        return Err("a socket is its whole path: \"/run/dovecot/lmtp\"".into());
+    }
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(literal(address, None));
     }
@@ -355,6 +366,19 @@ pub(crate) fn host(text: &str) -> Result<HostSpec, String> {
         port,
         ..HostSpec::new(host, false)
     })
+}
+
+/// The path stands in the names of sites, where a blank or a comma ends a name, and in log lines.
+fn host_socket(path: &str) -> Result<HostSpec, String> {
+    if !path.bytes().all(|b| b.is_ascii_graphic() && b != b',') {
+        return Err("the path of a socket has no blanks, commas or letters beyond ASCII".into());
+    }
+    if path.len() > SOCKET_PATH_BYTES_MAX {
+        return Err(format!(
+            "the path of a socket has at most {SOCKET_PATH_BYTES_MAX} octets"
+        ));
+    }
+    Ok(HostSpec::socket(path))
 }
 
 fn bracketed(inner: &str, port: Option<u16>) -> Result<HostSpec, String> {
@@ -522,11 +546,12 @@ mod tests {
             ("mx.isp.example", "mx.isp.example", false, None),
             ("mx.isp.example:587", "mx.isp.example", false, Some(587)),
             ("[mx.isp.example]", "mx.isp.example", true, None),
+            ("/run/dovecot/lmtp", "/run/dovecot/lmtp", true, None),
         ];
         for (text, name, exact, port) in cases {
             let spec = host(text).unwrap();
             assert_eq!(
-                (spec.host.to_string().as_str(), spec.exact, spec.port),
+                (spec.at.to_string().as_str(), spec.exact, spec.port),
                 (name, exact, port),
                 "{text}"
             );
@@ -536,6 +561,11 @@ mod tests {
             "[",
             "[]",
             "[10.0.0.5]25",
+            "run/lmtp",
+            "unix:/run/lmtp",
+            "/run/two words",
+            "/run/a,/run/b",
+            &format!("/{}", "s".repeat(107)),
             "a b",
             "10.0.0.256",
             "mx.example:0",

@@ -70,6 +70,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "2:1 unknown key `return` in [queue.ndr]",
     ),
     (
+        "[route.a]\nhosts = \"/run/lmtp\"\nprotocol = \"lmtp\"\n[route.a.auth]\nuser = \"a\"\nsecret = \"env:HOME\"",
+        "5:8 [route.a] signs in at a socket of this machine",
+    ),
+    (
+        "[route.a]\nhosts = \"run/lmtp\"",
+        "2:9 `hosts` in [route.a] must be a host: [address], [address]:port, name, name:port or /path/of/socket",
+    ),
+    (
         "[route.a]\nhosts = \"[192.0.2.1]\"\nprotocol = \"lmtp\"",
         "3:12 [route.a] speaks LMTP at port 25, which is SMTP's",
     ),
@@ -287,7 +295,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[route.isp]\nhosts = []", "1:8 [route.isp] has no `hosts`"),
     (
         "[route.isp]\nhosts = [\"mx.test:0\"]",
-        "2:10 `hosts` in [route.isp] must be a host: [address], [address]:port, name or name:port",
+        "2:10 `hosts` in [route.isp] must be a host: [address], [address]:port, name, name:port or /path/of/socket",
     ),
     // TLS and sign-in.
     (
@@ -472,7 +480,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "[[send_only_to]]\nrecipients = \"hosted\"",
-        "1:1 [[send_only_to]] has no `clients`",
+        "1:1 [[send_only_to]] has neither `clients` nor `certificates`",
     ),
     (
         "[[send_only_to]]\nclients = \"10.0.0.1\"\nrecipients = []",

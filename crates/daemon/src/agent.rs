@@ -127,7 +127,7 @@ impl Task {
                 hop,
                 source,
                 within,
-            } => self.connect(connect(hop.address, source, within)).await,
+            } => self.connect(connect(&hop.address, source, within)).await,
             Step::StartTls { hop, within } => match self.socket.take() {
                 Some(socket) => self.encrypt(socket, &hop, within).await,
                 None => self.agent.on_disconnected(),
@@ -179,11 +179,11 @@ impl Task {
         }
     }
 
-    async fn connect(&mut self, opened: impl Future<Output = Result<TcpStream, String>>) {
+    async fn connect(&mut self, opened: impl Future<Output = Result<Stream, String>>) {
         self.socket.close();
         match self.unless_left_off(opened).await {
-            Some(Ok(socket)) => {
-                self.socket.open(Stream::Plain(socket));
+            Some(Ok(stream)) => {
+                self.socket.open(stream);
                 self.agent.on_connected();
             }
             Some(Err(why)) => self.agent.on_connect_failed(&why),

@@ -5,7 +5,7 @@ mod record;
 mod step;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
 use mail::{Client, Delivery, Failure, Outcome, Reply, Scope, Timestamp, TlsFacts};
 use queue::{AgentId, Job, Moment, Reach, SiteHost};
 use route::{
-    Answer, Answers, Assurance, HOPS_MAX, Hop, NextHop, Plan, Question, Routes, Security, Site,
-    TlsDemand, resolve,
+    Answer, Answers, Assurance, HOPS_MAX, Hop, HopAddress, NextHop, Plan, Question, Routes,
+    Security, Site, TlsDemand, resolve,
 };
 use smtp::Said;
 
@@ -64,11 +64,11 @@ pub struct Agent {
     /// How much was demanded when the hops were found: that much the connection gives.
     promised: TlsDemand,
     /// Hosts that offered encryption which then did not come about, and where nobody demands it.
-    in_clear: Vec<SocketAddr>,
+    in_clear: Vec<HopAddress>,
     /// The last connection, as it is told with a job.
     bond: Option<Bond>,
     /// Of which server it was told last that it has taken MAIL.
-    begun_told: Option<SocketAddr>,
+    begun_told: Option<HopAddress>,
     /// Others need its connection: it tries nothing further for the job under way.
     hurried: bool,
     /// It goes as soon as it has no job.
@@ -660,7 +660,10 @@ impl Agent {
             tls: None,
             assurance: None,
         });
-        let fits = |source: &IpAddr| source.is_ipv4() == hop.address.is_ipv4();
+        let fits = |source: &IpAddr| match &hop.address {
+            HopAddress::Tcp(address) => source.is_ipv4() == address.is_ipv4(),
+            HopAddress::Unix(_) => false,
+        };
         Some(Step::Connect {
             source: self.delivery.source.filter(fits),
             within: self.delivery.connect_timeout,
@@ -791,10 +794,9 @@ impl Agent {
         else {
             return None;
         };
-        let server = hop.address;
         match conversation.next_event() {
-            None if conversation.has_begun() && self.begun_told != Some(server) => {
-                self.begun_told = Some(server);
+            None if conversation.has_begun() && self.begun_told.as_ref() != Some(&hop.address) => {
+                self.begun_told = Some(hop.address.clone());
                 return Some(Step::Begun(site_host(&self.site, hop)));
             }
             None => return Some(self.go_on()),
@@ -935,7 +937,7 @@ impl Agent {
                 }
                 hop.security = Security::None;
                 if self.in_clear.len() < HOPS_MAX {
-                    self.in_clear.push(hop.address);
+                    self.in_clear.push(hop.address.clone());
                 }
                 false
             }
@@ -1023,7 +1025,7 @@ impl Agent {
 fn site_host(site: &Site, hop: &Hop) -> SiteHost {
     SiteHost {
         site: Arc::clone(&site.name),
-        address: hop.address,
+        address: hop.address.clone(),
     }
 }
 

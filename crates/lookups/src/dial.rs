@@ -1,12 +1,13 @@
-//! Opens TCP connections: to an address, and to hosts by name.
+//! Opens connections: to an address or a socket of this machine, and to hosts by name.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use mail::Domain;
-use tls::plain;
-use tokio::net::{TcpSocket, TcpStream};
+use route::HopAddress;
+use tls::{Stream, plain};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::resolver::{Lookup, Resolver};
@@ -17,18 +18,26 @@ const ADDRESSES_MAX: usize = 4;
 /// Which addresses may be connected to.
 pub(crate) type Allowed<'a> = dyn Fn(IpAddr) -> bool + Sync + 'a;
 
-/// A connection to `address` within that time, from `source` or from the address that the system
-/// chooses. A source of the other family is of no use for this address.
+/// A connection to `address` within that time, in clear as yet, from `source` or from the address
+/// that the system chooses. A source of the other family is of no use for this address.
 ///
 /// # Errors
 /// Why there is none, for people.
 pub async fn connect(
-    address: SocketAddr,
+    address: &HopAddress,
     source: Option<IpAddr>,
     within: Duration,
-) -> Result<TcpStream, String> {
-    let source = source.filter(|source| source.is_ipv4() == address.is_ipv4());
-    match timeout(within, open(address, source)).await {
+) -> Result<Stream, String> {
+    let opened = async {
+        match address {
+            HopAddress::Tcp(address) => {
+                let source = source.filter(|source| source.is_ipv4() == address.is_ipv4());
+                open(*address, source).await.map(Stream::Plain)
+            }
+            HopAddress::Unix(path) => UnixStream::connect(&**path).await.map(Stream::Local),
+        }
+    };
+    match timeout(within, opened).await {
         Ok(opened) => opened.map_err(|error| plain(&error)),
         Err(_) => Err("no answer in time".to_owned()),
     }

@@ -16,7 +16,7 @@ use delivery::{Again, Conversation, Settings};
 use mail::{Host, Mailbox, ReversePath};
 use relay_policy::Fact;
 use route::{Hop, Plan, Security, Site};
-use tls::{Connector, Stream};
+use tls::Connector;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -154,9 +154,9 @@ impl NextHop {
 /// Connects as mail for the site is carried. Nobody signs in for a question.
 async fn connect(config: &Config, site: &Site, hop: &Hop, helo: bool) -> Result<Line, String> {
     let settings = settings(config, site, helo);
-    let stream = dial::connect(hop.address, source(config, site), CONNECT_TIMEOUT).await?;
+    let stream = dial::connect(&hop.address, source(config, site), CONNECT_TIMEOUT).await?;
     let conversation = Conversation::new(Arc::new(settings), hop.clone());
-    Ok(Line::new(Stream::Plain(stream), conversation))
+    Ok(Line::new(stream, conversation))
 }
 
 /// How to talk to hosts of the site.

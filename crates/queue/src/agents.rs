@@ -1,9 +1,9 @@
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mail::Timestamp;
+use route::HopAddress;
 
 use crate::ready::Ready;
 use crate::{AgentId, Job, SiteHost};
@@ -23,7 +23,7 @@ pub(crate) struct Agent {
     /// A server has taken MAIL from it.
     let_in: bool,
     /// Which one did so last.
-    server: Option<SocketAddr>,
+    server: Option<HopAddress>,
     /// It was told that others wait for its connection.
     hurried: bool,
     /// Its connection leads where the configuration led before a reload: nothing more is given to
@@ -129,7 +129,7 @@ impl Agents {
     }
 
     /// The server at this address has taken MAIL from it.
-    pub(crate) fn mark_let_in(&mut self, id: AgentId, server: SocketAddr) -> Option<&Agent> {
+    pub(crate) fn mark_let_in(&mut self, id: AgentId, server: HopAddress) -> Option<&Agent> {
         let agent = self.all.get_mut(&id)?;
         agent.let_in = true;
         agent.server = Some(server);
@@ -138,7 +138,8 @@ impl Agents {
 
     /// Whether the host took MAIL of another agent than `id`, which is still connected to it.
     pub(crate) fn is_served(&self, id: AgentId, host: &SiteHost) -> bool {
-        let here = |agent: &Agent| agent.server == Some(host.address) && agent.site == host.site;
+        let here =
+            |agent: &Agent| agent.server.as_ref() == Some(&host.address) && agent.site == host.site;
         let stays = |agent: &Agent| !agent.outdated && !matches!(agent.state, AgentState::Leaving);
         let mut others = self.all.iter().filter(|(other, _)| **other != id);
         others.any(|(_, agent)| here(agent) && stays(agent))

@@ -1,9 +1,8 @@
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mail::Reply;
-use route::Site;
+use route::{HopAddress, Site};
 use spool::{Message, Recipient};
 
 /// An agent: one worker that holds one connection, to one site, for one job after the other.
@@ -23,7 +22,7 @@ pub struct Job {
     /// The site to which it is brought.
     pub site: Site,
     /// Hosts of the site that let nobody in of late: they are tried after all others.
-    pub resting: Arc<[SocketAddr]>,
+    pub resting: Arc<[HopAddress]>,
     /// Why the message may not go now where it goes when the site is of no use
     /// ([`Site::otherwise`]), if that is so: there it is paused, or outside its hours.
     pub shut: Option<Reply>,

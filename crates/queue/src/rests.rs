@@ -1,10 +1,9 @@
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Failure, Timestamp};
-use route::Site;
+use route::{HopAddress, Site};
 
 use crate::AgentId;
 
@@ -14,14 +13,14 @@ const SITES_MAX: usize = 10_000;
 /// So long after its rest it is kept that a host failed, so that the next rest is longer.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// A host of a site, by the address and port at which it is tried. What is wrong with it there need
+/// A host of a site, by where it is tried. What is wrong with it there need
 /// not be wrong where another site demands less of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteHost {
     /// The name of the site.
     pub site: Arc<str>,
     /// Where the host is.
-    pub address: SocketAddr,
+    pub address: HopAddress,
 }
 
 /// A host that let nobody in when it was tried last.
@@ -40,7 +39,7 @@ pub struct RestingHost {
 /// ends it all.
 #[derive(Debug, Default)]
 pub(crate) struct Rests {
-    sites: BTreeMap<Arc<str>, BTreeMap<SocketAddr, Rest>>,
+    sites: BTreeMap<Arc<str>, BTreeMap<HopAddress, Rest>>,
 }
 
 #[derive(Debug)]
@@ -113,14 +112,14 @@ impl Rests {
         site: &Site,
         connects: Option<AgentId>,
         now: Timestamp,
-    ) -> Arc<[SocketAddr]> {
+    ) -> Arc<[HopAddress]> {
         let mut resting = Vec::new();
         for name in names(site) {
             for (address, rest) in self.sites.get_mut(name).into_iter().flatten() {
                 let is_free = rest.until <= now && rest.probe.is_none();
                 match connects.filter(|_| is_free) {
                     Some(agent) => rest.probe = Some(agent),
-                    None => resting.push(*address),
+                    None => resting.push(address.clone()),
                 }
             }
         }
@@ -150,7 +149,7 @@ impl Rests {
     pub(crate) fn of(&self, site: &str, now: Timestamp) -> Vec<RestingHost> {
         let hosts = self.sites.get(site).into_iter().flatten();
         let hosts = hosts.filter(|(_, rest)| rest.is_kept(now));
-        let shown = |(address, rest): (&SocketAddr, &Rest)| RestingHost {
+        let shown = |(address, rest): (&HopAddress, &Rest)| RestingHost {
             host: match &rest.why.host {
                 Some(host) => host.clone(),
                 None => address.to_string().into(),
@@ -211,7 +210,7 @@ mod tests {
     fn host(n: u8) -> SiteHost {
         SiteHost {
             site: site().name,
-            address: ([192, 0, 2, n], 25).into(),
+            address: HopAddress::Tcp(([192, 0, 2, n], 25).into()),
         }
     }
 

@@ -190,7 +190,7 @@ impl Slow {
         if let Some((&agent, _)) = self.busy.iter().nth(which % self.busy.len().max(1)) {
             let host = SiteHost {
                 site: "mx:any.test".into(),
-                address: ([192, 0, 2, 1], 25).into(),
+                address: std::net::SocketAddr::from(([192, 0, 2, 1], 25)).into(),
             };
             self.event(Event::Begun { agent, host });
         }

@@ -20,7 +20,7 @@ impl Bonds {
         // Programs of this machine are on no network, and have their own.
         let by_network = rules.bound_clients.iter().filter(|_| rules.local.is_none());
         by_network.map(|bound| Self {
-            clients: bound.clients.entries().len(),
+            clients: bound.clients.entries().len() + bound.certificates.len(),
             recipients: bound.only_to.recipients.len(),
             place: bound.only_to.place.clone(),
         })

@@ -185,6 +185,7 @@ fn bound_clients() -> impl Strategy<Value = Vec<BoundClients>> {
     let bound = (select(addresses.to_vec()), only_to());
     let bound = bound.prop_map(|(clients, only_to)| BoundClients {
         clients: list(&[clients]),
+        certificates: Vec::new(),
         only_to,
     });
     proptest::collection::vec(bound, 0..3)

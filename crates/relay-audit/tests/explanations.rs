@@ -92,6 +92,7 @@ fn to_whom_alone_somebody_may_send_is_a_step_of_its_own() {
     let mut rules = rules();
     rules.bound_clients = [BoundClients {
         clients: list(&[FRIEND]),
+        certificates: Vec::new(),
         only_to: SendOnlyTo {
             recipients: [RecipientPattern::Hosted].into(),
             place: at(20),

@@ -64,6 +64,7 @@ fn who_may_send_to_some_only_is_told_and_makes_no_open_relay_a_closed_one() {
     let bound = |rules: Rules| Rules {
         bound_clients: [BoundClients {
             clients: list(&["10.0.7.0/24", "203.0.113.9"]),
+            certificates: Vec::new(),
             only_to: only_to.clone(),
         }]
         .into(),

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use mail::{Client, Mailbox};
 
 use crate::hosted::rule_for;
@@ -26,12 +28,18 @@ fn bonds<'a>(
     let clients = by_network
         .filter(|bound| bound.clients.holds(client.address()))
         .map(|bound| (Bound::Client(client.address()), &bound.only_to));
+    let certificate = client.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+    let holders = rules.bound_clients.iter().filter_map(move |bound| {
+        let mut entries = bound.certificates.iter();
+        let entry = entries.find(|entry| certificate.is_some_and(|shown| entry.names(shown)))?;
+        Some((Bound::Holder(Arc::clone(&entry.text)), &bound.only_to))
+    });
     let user = client.user.iter().flat_map(|user| {
         let rights = facts.rights.iter();
         let bonds = rights.flat_map(|rights| rights.only_to.iter());
         bonds.map(|only_to| (Bound::User(user.clone()), only_to))
     });
-    account.chain(clients).chain(user)
+    account.chain(clients).chain(holders).chain(user)
 }
 
 /// A refusal of a recipient to whom the client may not send, whoever else may. What the client named

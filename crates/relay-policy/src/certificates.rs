@@ -103,6 +103,16 @@ fn fingerprint(text: &str) -> Option<[u8; SHA256_LEN]> {
 }
 
 impl CertificateEntry {
+    /// Whether this certificate is meant, as far as it says itself who it is for: enough for what
+    /// takes away. Nobody gets out of that by a certificate that has expired, and permits by its key.
+    pub fn names(&self, certificate: &Certificate) -> bool {
+        let believed = Certificate {
+            trust: Trust::Ok,
+            ..certificate.clone()
+        };
+        self.matches(&believed)
+    }
+
     /// Whether this certificate is meant. A name counts only when an authority that we trust
     /// vouches for it; it is compared whole, without regard to case, and a star in a certificate
     /// stands for itself.

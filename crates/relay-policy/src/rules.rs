@@ -149,6 +149,8 @@ pub struct LocalRule {
 pub struct BoundClients {
     /// The clients, by address alone: nobody gets out of it by another name.
     pub clients: List,
+    /// Those who show one of these certificates, from wherever they come.
+    pub certificates: Vec<CertificateEntry>,
     /// To whom they may send.
     pub only_to: SendOnlyTo,
 }

@@ -113,6 +113,8 @@ impl SendOnlyTo {
 pub enum Bound {
     /// A client, by its address.
     Client(IpAddr),
+    /// Who holds a certificate, by the entry that names it.
+    Holder(Arc<str>),
     /// A user who signed in.
     User(Arc<str>),
     /// An account of this machine.
@@ -123,6 +125,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(address) => write!(f, "client {address}"),
+            Self::Holder(entry) => write!(f, "holder of certificate {}", mail::escaped(entry)),
             Self::User(user) => write!(f, "user {}", mail::escaped(user)),
             Self::Account(uid) => write!(f, "uid {uid} of this machine"),
         }

@@ -5,7 +5,7 @@ mod sample;
 
 use std::sync::Arc;
 
-use mail::{Client, Domain, Timestamp};
+use mail::{Client, Domain, Timestamp, Trust};
 use relay_policy::*;
 use sample::*;
 
@@ -22,6 +22,7 @@ fn bound_rules(texts: &[&str]) -> Rules {
     Rules {
         bound_clients: [BoundClients {
             clients: list(&[FRIEND]),
+            certificates: Vec::new(),
             only_to: only_to(texts, 20),
         }]
         .into(),
@@ -66,6 +67,53 @@ fn they_may_write_to_what_is_listed_and_to_nobody_else() {
         assert_eq!(by_client, may, "{to}");
         assert_eq!(is_carried(&rules(), &ann, to, &of_ann), may, "{to}");
     }
+}
+
+/// Whoever may relay by a certificate, and is bound by it.
+#[test]
+fn holders_of_certificates_are_bound_wherever_they_come_from() {
+    let mut rules = with_certificates();
+    rules.bound_clients = [BoundClients {
+        clients: list(&[]),
+        certificates: rules.relay.certificates.clone(),
+        only_to: only_to(&["example.test"], 20),
+    }]
+    .into();
+    let holders = [
+        (holder([7; 32], &[], Trust::Unknown), true),
+        (holder([9; 32], &[], Trust::Unknown), true),
+        (holder([1; 32], &["mail.branch.test"], Trust::Ok), true),
+        // By its name it may not relay; nor is it free to do by another way what its name may not.
+        (
+            holder([1; 32], &["mail.branch.test"], Trust::Expired),
+            false,
+        ),
+        (holder([7; 32], &[], Trust::Unproven), false),
+    ];
+    for (client, may_relay) in &holders {
+        let carried = |to| is_carried(&rules, client, to, &Facts::default());
+        assert_eq!(carried("bob@example.test"), *may_relay, "{client:?}");
+        assert!(!carried("bob@elsewhere.test"), "{client:?}");
+        assert!(!carried("bob@hosted.test"), "{client:?}");
+    }
+    let decision = decided(
+        &rules,
+        &holders[1].0,
+        "ann@any.test",
+        "bob@elsewhere.test",
+        &Facts::default(),
+    );
+    let Decision::Refuse { why, .. } = &decision else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(why.place, at(20));
+    let stranger = holder([1; 32], &["other.test"], Trust::Ok);
+    assert!(is_carried(
+        &rules,
+        &stranger,
+        "bob@hosted.test",
+        &Facts::default()
+    ));
 }
 
 #[test]
@@ -182,6 +230,7 @@ fn nobody_may_write_to_whom_is_listed_that_might_not_before() {
     let mut rules = bound_rules(&texts);
     rules.bound_clients = [BoundClients {
         clients: list(&["0.0.0.0/0"]),
+        certificates: Vec::new(),
         only_to: only_to(&texts, 20),
     }]
     .into();
@@ -232,6 +281,7 @@ fn accounts_of_this_machine_are_bound_by_their_way_alone() {
     let mut rules = bound_rules(&["nobody.test"]);
     rules.bound_clients = [BoundClients {
         clients: list(&["127.0.0.0/8", "::1"]),
+        certificates: Vec::new(),
         only_to: only_to(&["nobody.test"], 20),
     }]
     .into();

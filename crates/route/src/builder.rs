@@ -10,7 +10,7 @@ use crate::by_sender::BySender;
 use crate::own::Own;
 use crate::target::Target;
 use crate::{
-    DomainPattern, HostSpec, IpFamily, NextHop, Routes, SenderPattern, Site, SiteOptions,
+    DomainPattern, HostAt, HostSpec, IpFamily, NextHop, Routes, SenderPattern, Site, SiteOptions,
     TlsDemand, Via,
 };
 
@@ -245,9 +245,10 @@ impl RoutesBuilder {
 
     fn host_name(&self, spec: &HostSpec) -> String {
         let port = spec.port.or(self.port).unwrap_or(SMTP_PORT);
-        match (&spec.host, spec.exact) {
-            (Host::Domain(name), true) => format!("[{name}]:{port}"),
-            (Host::Domain(_) | Host::Literal(_), _) => format!("{}:{port}", spec.host),
+        match (&spec.at, spec.exact) {
+            (HostAt::Network(Host::Domain(name)), true) => format!("[{name}]:{port}"),
+            (HostAt::Network(host), _) => format!("{host}:{port}"),
+            (HostAt::Socket(path), _) => path.to_string(),
         }
     }
 }

@@ -1,15 +1,17 @@
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::Security;
+use crate::{HopAddress, Security};
 
 /// One address to try.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hop {
-    /// The host's name; its address in brackets when it was configured as one.
+    /// The host's name; its address in brackets when it was configured as one, and for a socket in
+    /// the file system its path.
     pub name: Box<str>,
-    /// The address and port to connect to.
-    pub address: SocketAddr,
+    /// Where to connect to.
+    pub address: HopAddress,
     /// What the connection must give.
     pub security: Security,
     /// Encryption begins with the connection, without STARTTLS (RFC 8314 section 3.3).
@@ -41,20 +43,38 @@ impl Hop {
     pub fn new(name: impl Into<Box<str>>, address: SocketAddr) -> Self {
         Self {
             name: name.into(),
-            address,
+            address: address.into(),
             security: Security::default(),
+            implicit_tls: false,
+            demanded_by: DemandedBy::default(),
+        }
+    }
+
+    /// A socket in the file system. Nothing there crosses a network, and who listens is for the
+    /// permissions of the file system to say: in clear it is as protected as encryption could make
+    /// it.
+    pub fn socket(path: &Arc<str>) -> Self {
+        Self {
+            name: (**path).into(),
+            address: HopAddress::Unix(Arc::clone(path)),
+            security: Security::None,
             implicit_tls: false,
             demanded_by: DemandedBy::default(),
         }
     }
 }
 
-/// `mx1.example.com [192.0.2.1]:25`; a host configured by its address is `[192.0.2.1]:25`.
+/// `mx1.example.com [192.0.2.1]:25`; a host configured by its address is `[192.0.2.1]:25`, and a
+/// socket in the file system its path.
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = match &self.address {
+            HopAddress::Tcp(address) => address,
+            HopAddress::Unix(path) => return path.fmt(f),
+        };
         if !self.name.starts_with('[') {
             write!(f, "{} ", self.name)?;
         }
-        write!(f, "[{}]:{}", self.address.ip(), self.address.port())
+        write!(f, "[{}]:{}", address.ip(), address.port())
     }
 }

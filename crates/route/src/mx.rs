@@ -292,7 +292,7 @@ impl Protection {
     fn hop(&self, name: Box<str>, address: SocketAddr) -> Hop {
         Hop {
             name,
-            address,
+            address: address.into(),
             security: self.security.clone(),
             implicit_tls: self.implicit_tls,
             demanded_by: self.demanded_by,

@@ -6,7 +6,7 @@ use mail::{Failure, Host, Outcome, Reply, Scope};
 use crate::addresses::is_address_text;
 use crate::trouble::{Trouble, no_route};
 use crate::ways::{Way, Ways};
-use crate::{Answers, HOPS_MAX, Hop, HostSpec, NextHop, Question, Routes, Site, TlsDemand};
+use crate::{Answers, HOPS_MAX, Hop, HostAt, HostSpec, NextHop, Question, Routes, Site, TlsDemand};
 
 /// Smart hosts used of one route.
 pub const SMART_HOSTS_MAX: usize = 16;
@@ -143,7 +143,11 @@ fn smart_host(
     random: &mut impl FnMut() -> u64,
 ) -> Way {
     let port = spec.port.unwrap_or(default_port);
-    match &spec.host {
+    let host = match &spec.at {
+        HostAt::Network(host) => host,
+        HostAt::Socket(path) => return Way::Hops(vec![Hop::socket(path)]),
+    };
+    match host {
         Host::Literal(address) => ways.literal(SocketAddr::new(address.to_canonical(), port)),
         Host::Domain(name) if spec.exact || is_address_text(name) => ways.address(name, port),
         Host::Domain(name) => ways.mx(name, port, random),

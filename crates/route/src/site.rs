@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,11 +56,29 @@ pub enum NextHop {
     Caller,
 }
 
+/// Where a smart host is, as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostAt {
+    /// A name (MX, then addresses; RFC 5321 section 5.1) or an address.
+    Network(Host),
+    /// The path of a socket in the file system of this machine.
+    Socket(Arc<str>),
+}
+
+impl fmt::Display for HostAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(host) => host.fmt(f),
+            Self::Socket(path) => path.fmt(f),
+        }
+    }
+}
+
 /// A smart host as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostSpec {
-    /// A name (MX, then addresses; RFC 5321 section 5.1) or an address.
-    pub host: Host,
+    /// Where it is.
+    pub at: HostAt,
     /// The name stood in brackets: no MX lookup.
     pub exact: bool,
     /// Where to connect; `outbound.port` when none was given.
@@ -75,8 +94,17 @@ pub struct HostSpec {
 impl HostSpec {
     /// A host of which nothing further is said.
     pub fn new(host: Host, exact: bool) -> Self {
+        Self::at(HostAt::Network(host), exact)
+    }
+
+    /// The socket at this path, of which nothing further is said.
+    pub fn socket(path: impl Into<Arc<str>>) -> Self {
+        Self::at(HostAt::Socket(path.into()), true)
+    }
+
+    fn at(at: HostAt, exact: bool) -> Self {
         Self {
-            host,
+            at,
             exact,
             port: None,
             weight: 1,

@@ -470,6 +470,32 @@ fn a_broken_route_waits_for_its_administrator() {
 }
 
 #[test]
+fn a_socket_of_this_machine_is_a_host_that_nobody_asks_dns_about_and_nothing_encrypts() {
+    let hosts = vec![
+        HostSpec::socket("/run/lmtp"),
+        weighed("[192.0.2.1]", 1),
+        HostSpec::socket("/run/lmtp"),
+    ];
+    let mut builder = Routes::builder();
+    builder.ip(IpFamily::V6);
+    builder.outbound(Via::SmartHosts(hosts), Place::Default);
+    builder.tls(TlsDemand::Verify);
+    let routes = builder.build().unwrap();
+    let site = routes.site(&Host::parse("x.test").unwrap());
+    assert_eq!(&*site.name, "/run/lmtp,[192.0.2.1]:25,/run/lmtp");
+    let (plan, rounds) = walk(&routes, "x.test", &Zone(vec![]), 0);
+    assert_eq!(rounds, 0);
+    let Plan::Hops(hops) = plan else {
+        panic!("{plan:?}")
+    };
+    let [hop] = &hops[..] else { panic!("{hops:?}") };
+    assert_eq!(
+        (hop.to_string(), &hop.security),
+        ("/run/lmtp".to_owned(), &route::Security::None)
+    );
+}
+
+#[test]
 fn spread_starts_anywhere_and_failover_at_the_first() {
     let hosts: Vec<HostSpec> = (1..=4)
         .map(|n| HostSpec::new(Host::parse(&format!("[192.0.2.{n}]")).unwrap(), true))
@@ -623,7 +649,7 @@ proptest! {
         if let Plan::Hops(hops) = plan {
             prop_assert!(!hops.is_empty() && hops.len() <= HOPS_MAX);
             for hop in hops {
-                let outer = OUTER.iter().any(|o| o.parse::<std::net::IpAddr>().unwrap().to_canonical() == hop.address.ip());
+                let outer = OUTER.iter().any(|o| o.parse::<std::net::IpAddr>().unwrap().to_canonical() == hop.address.on_network().ip());
                 prop_assert!(outer, "{}", hop);
             }
         }

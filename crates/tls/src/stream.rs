@@ -44,6 +44,18 @@ impl Stream {
         }
     }
 
+    /// Whether the socket is open and has nothing to read. What is read to find out is lost.
+    pub fn is_quiet(&self) -> bool {
+        let mut octet = [0];
+        let read = match self {
+            Self::Plain(socket) => socket.try_read(&mut octet),
+            Self::Local(socket) => socket.try_read(&mut octet),
+            Self::Tls(tls) => tls.get_ref().0.try_read(&mut octet),
+            Self::Gone => return false,
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Takes the socket out for a handshake and leaves [`Stream::Gone`]; `None`, and nothing
     /// changed, when it is not in clear.
     pub fn take_plain(&mut self) -> Option<TcpStream> {

@@ -52,17 +52,17 @@ pub struct RouteWay {
 pub struct RouteHost {
     /// Its name.
     pub name: String,
-    /// Its address.
+    /// Its address; the path of a socket in the file system.
     pub address: String,
-    /// The port.
-    pub port: u16,
+    /// The port; `null` for a socket in the file system.
+    pub port: Option<u16>,
 }
 
 impl From<&Hop> for RouteHost {
     fn from(hop: &Hop) -> Self {
         Self {
             name: hop.name.to_string(),
-            address: hop.address.ip().to_string(),
+            address: hop.address.host(),
             port: hop.address.port(),
         }
     }
@@ -177,10 +177,10 @@ pub struct DeliveryLookup {
 pub struct DeliveryHost {
     /// Its name.
     pub name: String,
-    /// Its address.
+    /// Its address; the path of a socket in the file system.
     pub address: String,
-    /// The port.
-    pub port: u16,
+    /// The port; `null` for a socket in the file system.
+    pub port: Option<u16>,
     /// What came of each stage.
     pub stages: DeliveryStages,
     /// The stage at which it failed.
@@ -334,7 +334,7 @@ impl From<&Trial> for DeliveryHost {
         let said = |(_, reply): &(Stage, Reply)| reply.to_string();
         Self {
             name: trial.hop.name.to_string(),
-            address: trial.hop.address.ip().to_string(),
+            address: trial.hop.address.host(),
             port: trial.hop.address.port(),
             stages: DeliveryStages {
                 connect: cell(trial, Step::Connect),

@@ -39,7 +39,7 @@ impl Agent {
         while let Stage::Talking { conversation, .. } = &mut self.stage
             && let Some(said) = conversation.next_said()
         {
-            let peer = conversation.hop().address;
+            let peer = conversation.hop().address.on_network();
             self.told.push_back(Step::Said {
                 peer,
                 said: said.clone(),

@@ -95,7 +95,8 @@ pub enum Step {
     },
     /// For those who record it: this was said on the connection to `peer`.
     Said {
-        /// The other end.
+        /// The other end, as it stands in protocol logs: this machine for a socket in the file
+        /// system.
         peer: SocketAddr,
         /// What was said.
         said: Said,

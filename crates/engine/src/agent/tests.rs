@@ -6,7 +6,7 @@ use delivery::{SendAs, SentAs, SignInStart};
 use dkim::{DomainSigner, PrivateKey, PublishedKey, Signer, Signers, Sought, Verifier};
 use mail::{Domain, Host, Mailbox, Place};
 use relay_policy::{NameMap, NamePattern};
-use route::{DomainPattern, HostSpec, Via};
+use route::{DomainPattern, HopAddress, HostSpec, Via};
 
 use super::*;
 use crate::rows;
@@ -85,7 +85,7 @@ fn connect(agent: &mut Agent) -> Vec<(String, String)> {
         match agent.step_as_nobody(NOW) {
             Step::HostFailed { hop, failure, .. } => {
                 assert_eq!(failure.host.as_deref(), Some(&*hop.to_string()));
-                failed.push((hop.address.ip().to_string(), failure.reply.to_string()));
+                failed.push((hop.address.host(), failure.reply.to_string()));
             }
             Step::Connect { .. } => {
                 agent.on_connected();
@@ -175,7 +175,7 @@ fn what_is_refused_for_our_ipv6_address_is_tried_over_ipv4_once() {
         let failed = connect(&mut agent);
         assert_eq!(failed.len(), 1, "{failed:?}");
         let hop = agent.conversation().unwrap().hop().clone();
-        assert_eq!(hop.address.ip().to_string(), "192.0.2.2");
+        assert_eq!(hop.address.host(), "192.0.2.2");
         hear(&mut agent, &["220 b", "250 b", "250 ok"]);
         hear(&mut agent, answer);
         let report = report(&mut agent);
@@ -226,8 +226,8 @@ fn heard_by_the_queue(agent: &mut Agent, mut on_connect: impl FnMut(&mut Agent, 
         match agent.next_step(Moment::of(NOW)) {
             Step::Identify => agent.on_identity(Ok(None)),
             Step::Connect { hop, .. } => on_connect(agent, &hop),
-            Step::HostDown { host, .. } => heard.push(format!("down {}", host.address.ip())),
-            Step::Begun(host) => heard.push(format!("begun {}", host.address.ip())),
+            Step::HostDown { host, .. } => heard.push(format!("down {}", host.address.host())),
+            Step::Begun(host) => heard.push(format!("begun {}", host.address.host())),
             Step::Talk | Step::Report(_) => return heard.join(", "),
             Step::HostFailed { .. } => {}
             other => panic!("{other:?}"),
@@ -270,11 +270,11 @@ fn the_queue_hears_which_hosts_are_down_and_which_one_takes_mail() {
 fn a_host_that_rests_is_tried_after_all_others() {
     let routes = routes();
     let mut job = job(1, &["bob@a.example"], &site(&routes));
-    job.resting = Arc::new([([192, 0, 2, 1], 25).into()]);
+    job.resting = Arc::new([HopAddress::Tcp(([192, 0, 2, 1], 25).into())]);
     let mut agent = Agent::new(1, job, routes, delivery(), 7, NOW);
     let mut tried = Vec::new();
     heard_by_the_queue(&mut agent, |agent, hop| {
-        tried.push(hop.address.ip().to_string());
+        tried.push(hop.address.host());
         agent.on_connect_failed("connection refused");
     });
     assert_eq!(tried, ["192.0.2.2", "192.0.2.1"]);
@@ -1008,7 +1008,7 @@ fn to_handshake(agent: &mut Agent) {
     assert_eq!(agent.conversation().unwrap().output(), b"STARTTLS\r\n");
     hear(agent, &["220 go"]);
     match agent.step_as_nobody(NOW) {
-        Step::StartTls { hop, .. } => assert_eq!(hop.address.ip().to_string(), "192.0.2.1"),
+        Step::StartTls { hop, .. } => assert_eq!(hop.address.host(), "192.0.2.1"),
         other => panic!("{other:?}"),
     }
 }
@@ -1322,7 +1322,7 @@ fn who_is_not_reached_by_mx_gets_the_mail_by_the_smart_host() {
     let Step::HostFailed { site, hop, .. } = agent.step_as_nobody(NOW) else {
         panic!("no host failed")
     };
-    assert_eq!(hop.address.ip().to_string(), "192.0.2.1");
+    assert_eq!(hop.address.host(), "192.0.2.1");
     assert_eq!(&*site.name, "mx:a.example");
     connect(&mut agent);
     hear(&mut agent, &TAKES_ALL);

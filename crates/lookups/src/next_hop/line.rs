@@ -1,7 +1,5 @@
 //! One connection to a next hop, over which recipients are asked for.
 
-use std::io;
-
 use config::Config;
 use delivery::{Conversation, Event, HandshakeFault, Verified};
 use mail::{Mailbox, ReversePath};
@@ -80,11 +78,7 @@ impl Line {
     /// Whether another recipient may be asked for: the transaction before was undone, and the
     /// server has neither said nor ended anything since.
     pub(super) fn is_usable(&self) -> bool {
-        let quiet = |socket: &tokio::net::TcpStream| match socket.try_read(&mut [0]) {
-            Ok(_) => false,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        };
-        self.conversation.is_idle() && self.stream.socket().is_some_and(quiet)
+        self.conversation.is_idle() && self.stream.is_quiet()
     }
 
     /// Shakes hands, and holds the host to what is demanded of it.

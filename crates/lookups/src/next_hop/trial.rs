@@ -9,7 +9,7 @@ use engine::Setup;
 use mail::{Mailbox, Reply, ReversePath, TlsFacts};
 use route::{Hop, Security, Site};
 use smtp::Offers;
-use tls::{Connector, Stream};
+use tls::Connector;
 
 use super::line::{Line, Terms};
 use super::{CONNECTIONS_PER_HOP_MAX, is_helo_only, settings, source};
@@ -108,7 +108,7 @@ async fn once(how: &Try, settings: &Settings, trial: &mut Trial) -> Option<Again
     let within = config.routes.options(&how.site.name);
     let within = within.and_then(|options| options.timeout);
     let within = within.unwrap_or(config.outbound.connect_timeout);
-    let stream = match dial::connect(trial.hop.address, from, within).await {
+    let stream = match dial::connect(&trial.hop.address, from, within).await {
         Ok(stream) => stream,
         Err(why) => {
             trial.end = TrialEnd::NotConnected(why);
@@ -116,7 +116,7 @@ async fn once(how: &Try, settings: &Settings, trial: &mut Trial) -> Option<Again
         }
     };
     let conversation = Conversation::new(Arc::new(settings.clone()), trial.hop.clone());
-    let mut line = Line::new(Stream::Plain(stream), conversation);
+    let mut line = Line::new(stream, conversation);
     let terms = Terms {
         connector: &how.connector,
         config,

@@ -35,7 +35,7 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 impl Queue {
     /// A server took MAIL from an agent: the site works.
     pub(super) fn on_begun(&mut self, id: AgentId, host: &SiteHost, turn: &mut Turn<'_>) {
-        let Some(agent) = self.agents.mark_let_in(id, host.address) else {
+        let Some(agent) = self.agents.mark_let_in(id, host.address.clone()) else {
             return;
         };
         if agent.outdated {

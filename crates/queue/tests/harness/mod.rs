@@ -17,7 +17,7 @@ use queue::{
     Settings, SiteHost,
 };
 use relay_policy::{Admitted, Grounds, Requested};
-use route::{DomainPattern, HostSpec, Routes, SenderPattern, Via};
+use route::{DomainPattern, HopAddress, HostSpec, Routes, SenderPattern, Via};
 use spool::{
     DuePage, DuePlace, Filed, HoldReason, Message, Page, Pause, Recipient, RecipientState, Waiting,
     Wanted,
@@ -700,21 +700,24 @@ impl Harness {
     }
 
     fn first_host(&self, agent: AgentId) -> SiteHost {
-        let address = ([192, 0, 2, 1], 25).into();
+        let address = SocketAddr::from(([192, 0, 2, 1], 25));
         SiteHost {
             site: self.agents.get(&agent).cloned().unwrap_or_default(),
-            address: self.hosts.first().copied().unwrap_or(address),
+            address: self.hosts.first().copied().unwrap_or(address).into(),
         }
     }
 
     /// A new connection to the first host that is not down, those that rest last.
     fn walk(&mut self, agent: AgentId, job: &Job, events: &mut VecDeque<Event>) {
         let mut hosts = self.hosts.clone();
-        hosts.sort_by_key(|address| job.resting.contains(address));
+        hosts.sort_by_key(|address| job.resting.contains(&HopAddress::Tcp(*address)));
         for address in hosts {
             self.tried.push((self.now, agent, address));
             let site = Arc::clone(&job.site.name);
-            let host = SiteHost { site, address };
+            let host = SiteHost {
+                site,
+                address: address.into(),
+            };
             if !(self.host_down)(address, self.now) {
                 self.let_in.insert(agent);
                 return events.push_back(Event::Begun { agent, host });

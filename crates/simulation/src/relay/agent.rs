@@ -210,7 +210,7 @@ impl AgentTask {
         self.hang_up(world);
         self.check_rest(hop, world);
         let millis = if world.fails(10) { 30_000 } else { 100 };
-        let address = hop.address.ip();
+        let address = hop.address.on_network().ip();
         let is_down = world.faulty && world.down.contains(&address);
         if is_down || !domains::is_server(address) || world.fails(12) {
             world.count("connections that failed");
@@ -228,11 +228,10 @@ impl AgentTask {
     fn check_rest(&mut self, hop: &Hop, world: &mut World) {
         let resting = self.agent.job().map(|job| &job.resting[..]);
         let rests = |host| {
-            resting
-                .unwrap_or_default()
-                .contains(&SocketAddr::new(host, 25))
+            let address = SocketAddr::new(host, 25).into();
+            resting.unwrap_or_default().contains(&address)
         };
-        let address = hop.address.ip();
+        let address = hop.address.on_network().ip();
         if let Some(other) = domains::other_smart_host(address).filter(|_| rests(address)) {
             world.count("hosts tried although they rest");
             if !rests(other) && !self.tried.contains(&other) {

@@ -166,7 +166,10 @@ fn host(host: &DeliveryHost) -> Host {
     };
     Host {
         name: host.name.clone(),
-        address: format!("{} port {}", host.address, host.port),
+        address: match host.port {
+            Some(port) => format!("{} port {port}", host.address),
+            None => host.address.clone(),
+        },
         stages: stages.into_iter().map(stage).collect(),
         said: [&host.reason, &host.advice]
             .into_iter()

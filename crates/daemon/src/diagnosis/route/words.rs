@@ -1,6 +1,6 @@
 //! What routing says, in words for people.
 
-use route::{DemandedBy, Hop, NextHop, Security, TlsDemand};
+use route::{DemandedBy, Hop, HopAddress, NextHop, Security, TlsDemand};
 
 /// How the hosts of a site are found.
 pub(super) fn next_hop(next_hop: &NextHop) -> &'static str {
@@ -31,6 +31,9 @@ pub(super) fn security(hop: &Hop, demand: TlsDemand) -> String {
         "encrypted"
     };
     let text = match &hop.security {
+        Security::None if matches!(hop.address, HopAddress::Unix(_)) => {
+            return "none is needed: it is a socket of this machine".to_owned();
+        }
         Security::None => "in clear".to_owned(),
         Security::Opportunistic => format!("{begin} if it offers that"),
         Security::Required => begin.to_owned(),
