@@ -186,7 +186,7 @@ impl Scene {
 }
 
 /// The browser at work.
-struct Visit {
+pub struct Visit {
     child: Child,
     out: BufReader<std::process::ChildStdout>,
 }
@@ -200,7 +200,7 @@ impl Visit {
     }
 
     /// Panics with every problem that it found.
-    fn end(mut self) -> Value {
+    pub fn end(mut self) -> Value {
         let mut text = String::new();
         self.out.read_to_string(&mut text).expect("its output");
         let _reaped = self.child.wait();
@@ -216,7 +216,7 @@ impl Visit {
 }
 
 /// Has console.mjs do a task at a console.
-fn visit(url: &str, link: &str, task: &str, more: &Value) -> Visit {
+pub fn visit(url: &str, link: &str, task: &str, more: &Value) -> Visit {
     let shots = target().join("console-pictures");
     fs::create_dir_all(&shots).expect("a folder for pictures");
     let mut settings = json!({

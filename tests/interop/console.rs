@@ -351,6 +351,35 @@ fn a_link_signs_in_once_and_a_session_ends_by_itself() {
     assert_eq!(status(&setup.page("/", &cookie)), 303);
 }
 
+/// It is one console, wherever it is reached.
+#[test]
+fn who_is_signed_in_at_one_address_is_so_at_the_other() {
+    let network = Network::new();
+    let [one, other] = [(); 2].map(|()| network.free_port(network.relay()));
+    let settings = format!("[console]\nbind = [\"{one}\", \"{other}\"]\n");
+    let mut relay = Relay::prepare(network, &settings);
+    let add = [
+        "user",
+        "add",
+        "boss",
+        "--no-relay",
+        "--console-role",
+        "admin",
+    ];
+    relay.command_with(&add, PASSWORD.as_bytes()).expect_code(0);
+    relay.run();
+    let [one, other] = [one, other].map(|address| Setup {
+        relay: Relay::prepare(network, ""),
+        address,
+    });
+    let cookie = one.sign_in("boss");
+    let page = other.page("/", &cookie);
+    assert!(page.contains("boss"), "{page}");
+    let form = [("form", &*token_of(&page))];
+    assert_eq!(status(&other.post("/logout", &cookie, &form).out), 303);
+    assert_eq!(status(&one.page("/", &cookie)), 303);
+}
+
 #[test]
 fn browsers_get_the_console_by_tls_with_the_relays_certificate() {
     let network = Network::new();

@@ -58,6 +58,7 @@ mod coming_from_isa_and_gfi;
 mod command_line;
 mod configuration;
 mod console;
+mod console_issuer;
 mod console_sign_in;
 mod control_socket;
 mod crash;

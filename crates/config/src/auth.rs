@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::config::{Auth, Issuer, KeySource};
 use crate::directories;
-use crate::option::Opt;
 use crate::options::{auth as options, auth_oauth as oauth, verify};
 use crate::settings::Settings;
 
@@ -38,16 +37,19 @@ fn user_directories(settings: &mut Settings) -> Vec<Arc<str>> {
         .collect()
 }
 
+/// Whose tokens, for whom, by which keys: without one of these any token of the world would do.
+const TOGETHER: &str = "issuer, audience and keys belong together";
+
 fn issuer(settings: &mut Settings) -> Option<Issuer> {
     if !settings.is_written(oauth::SECTION) {
         return None;
     }
     let [issuer, audience] = [oauth::ISSUER, oauth::AUDIENCE].map(|option| {
         let text = settings.get(option).filter(|text| !text.is_empty());
-        needed(settings, option, text)
+        settings.needed(option, text, TOGETHER)
     });
     let keys = settings.get(oauth::KEYS);
-    let keys = needed(settings, oauth::KEYS, keys);
+    let keys = settings.needed(oauth::KEYS, keys, TOGETHER);
     let algorithms = settings.values(oauth::ALGORITHMS);
     if algorithms.is_empty() {
         let message = "no token can be checked without an algorithm".to_owned();
@@ -64,22 +66,6 @@ fn issuer(settings: &mut Settings) -> Option<Issuer> {
         user_claim: settings.get(oauth::USER_CLAIM),
         algorithms: owned(&algorithms),
     })
-}
-
-/// Whose tokens, for whom, by which keys: without one of these any token of the world would do.
-fn needed<T, U>(settings: &mut Settings, option: &Opt<T>, value: Option<U>) -> Option<U> {
-    if value.is_none() && !settings.has_error_in(oauth::SECTION) {
-        let within = format!("{}.", oauth::SECTION);
-        let written = settings.values.range(within.clone()..);
-        let written = written.take_while(|(key, _)| key.starts_with(&within));
-        let spans = written.map(|(_, setting)| &setting.key);
-        if let Some(span) = spans.min_by_key(|s| (s.file, s.range.start)).cloned() {
-            let message = format!("[{}] has no `{}`", oauth::SECTION, option.facts.name);
-            let label = "issuer, audience and keys belong together";
-            settings.error_in(oauth::SECTION, &span, message, label);
-        }
-    }
-    value
 }
 
 pub(crate) fn check_verify(settings: &mut Settings) {

@@ -720,6 +720,35 @@ pub struct Console {
     pub idle_timeout: Duration,
     /// How long somebody stays signed in at most.
     pub absolute_timeout: Duration,
+    /// Who else vouches for people.
+    pub oidc: Option<Oidc>,
+}
+
+/// `[console.oidc]`: an issuer of ID tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oidc {
+    /// Its URL, which its tokens have as `iss`.
+    pub issuer: String,
+    /// Where that is written.
+    pub place: Place,
+    /// Who we are to it.
+    pub client_id: String,
+    /// How we prove that.
+    pub client_secret: Option<Secret>,
+    /// Whose signatures on its certificate count; `None`: those of well-known authorities.
+    pub ca: Option<PathBuf>,
+    /// What it is asked to tell.
+    pub scope: String,
+    /// The claim with the user's name.
+    pub user_claim: String,
+    /// The claim by whose values roles are given.
+    pub role_claim: String,
+    /// Values that make somebody an admin, an operator, a viewer; all empty: the users file says it.
+    pub roles: [Vec<String>; 3],
+    /// Signature algorithms that are taken.
+    pub algorithms: Vec<String>,
+    /// How long somebody stays signed in before the issuer is asked again.
+    pub absolute_timeout: Duration,
 }
 
 /// One address of the console.

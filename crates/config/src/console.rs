@@ -1,9 +1,13 @@
-//! `[console]`: where the web console is served, and for how long somebody stays signed in.
+//! `[console]`: where the web console is served, who else vouches for people there, and for how long
+//! somebody stays signed in.
 
-use crate::config::{Console, ConsoleBind, Tls};
-use crate::options::console as options;
+use crate::config::{Console, ConsoleBind, Oidc, Tls};
+use crate::options::{console as options, console_oidc as oidc};
 use crate::settings::{Settings, positive};
 use crate::tls;
+
+/// What an issuer cannot be asked without.
+const TOGETHER: &str = "issuer and client_id belong together";
 
 /// `global` is `[tls]`.
 pub(crate) fn read(settings: &mut Settings, global: &Tls) -> Console {
@@ -25,11 +29,51 @@ pub(crate) fn read(settings: &mut Settings, global: &Tls) -> Console {
         hostnames: settings.values(options::HOSTNAMES),
         idle_timeout: settings.get(options::IDLE_TIMEOUT),
         absolute_timeout: settings.get(options::ABSOLUTE_TIMEOUT),
+        oidc: issuer(settings),
     };
-    for timeout in [options::IDLE_TIMEOUT, options::ABSOLUTE_TIMEOUT] {
+    for timeout in [
+        options::IDLE_TIMEOUT,
+        options::ABSOLUTE_TIMEOUT,
+        oidc::ABSOLUTE_TIMEOUT,
+    ] {
         positive(settings, timeout);
     }
     console
+}
+
+fn issuer(settings: &mut Settings) -> Option<Oidc> {
+    if !settings.is_written(oidc::SECTION) {
+        return None;
+    }
+    let issuer = settings.get(oidc::ISSUER);
+    let issuer = settings.needed(oidc::ISSUER, issuer, TOGETHER);
+    let client_id = settings.get(oidc::CLIENT_ID).filter(|id| !id.is_empty());
+    let client_id = settings.needed(oidc::CLIENT_ID, client_id, TOGETHER);
+    let algorithms = settings.values(oidc::ALGORITHMS);
+    if algorithms.is_empty() {
+        let message = "no token can be checked without an algorithm".to_owned();
+        settings.error_at(oidc::ALGORITHMS, message, "write [\"RS256\"]");
+    }
+    // OpenID Connect Core section 3.1.2.1: "OpenID Connect requests MUST contain the openid scope
+    // value."
+    let scope = settings.get(oidc::SCOPE);
+    if !scope.split(' ').any(|word| word == "openid") {
+        let message = "without openid in its scope, no issuer says who somebody is".to_owned();
+        settings.error_at(oidc::SCOPE, message, "write \"openid email profile\"");
+    }
+    Some(Oidc {
+        place: settings.place_of(oidc::ISSUER),
+        issuer: issuer?,
+        client_id: client_id?,
+        client_secret: settings.secret(oidc::CLIENT_SECRET),
+        ca: settings.path(oidc::CA),
+        scope,
+        user_claim: settings.get(oidc::USER_CLAIM),
+        role_claim: settings.get(oidc::ROLE_CLAIM),
+        roles: [oidc::ADMIN, oidc::OPERATOR, oidc::VIEWER].map(|role| settings.values(role)),
+        algorithms: algorithms.into_iter().map(str::to_owned).collect(),
+        absolute_timeout: settings.get(oidc::ABSOLUTE_TIMEOUT),
+    })
 }
 
 /// Passwords never pass in clear: off loopback there has to be a certificate that somebody chose. One

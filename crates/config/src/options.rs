@@ -1370,6 +1370,41 @@ section! {
 }
 
 section! {
+    console_oidc "console.oidc" {
+        /// Who vouches for people at the console (OpenID Connect): an https URL, below which the
+        /// issuer describes itself (/.well-known/openid-configuration).
+        "issuer" ISSUER: Option<String> = &Optional(values::HTTPS_URL);
+        /// Who we are to the issuer. There, the address of the console followed by
+        /// /login/issuer/back has to be permitted to be led back to.
+        "client_id" CLIENT_ID: Option<String> = &Optional(values::TEXT);
+        /// How we prove that: file:PATH or env:NAME. Leave it out for a public client.
+        "client_secret" CLIENT_SECRET: Option<Secret> = &Optional(values::SECRET);
+        /// Who signs the issuer's certificate (PEM). Default: the well-known authorities.
+        "ca" CA: Option<PathBuf> = &Optional(values::PATH);
+        /// What the issuer is asked to tell.
+        "scope" SCOPE: String = &values::TEXT, default(r#""openid email profile""#);
+        /// The claim of the ID token with the user's name. A mailbox in email counts only where the
+        /// issuer has verified it.
+        "user_claim" USER_CLAIM: String = &values::TEXT, default(r#""email""#);
+        /// The claim of the ID token by whose values roles are given; /realm_access/roles for one
+        /// within another.
+        "role_claim" ROLE_CLAIM: String = &values::TEXT, default(r#""groups""#);
+        /// Values that make somebody an admin. Where none gives any role, the users file says who has
+        /// one.
+        "admin" ADMIN: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Values that make somebody an operator.
+        "operator" OPERATOR: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Values that make somebody a viewer.
+        "viewer" VIEWER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Signatures that are taken.
+        "algorithms" ALGORITHMS: Vec<Item<&'static str>> = &words::ALGORITHMS,
+            default(r#"["RS256", "ES256"]"#);
+        /// How long somebody stays signed in before the issuer is asked again.
+        "absolute_timeout" ABSOLUTE_TIMEOUT: Duration = &values::DURATION, default(r#""1h""#);
+    }
+}
+
+section! {
     control "control" {
         /// The socket for the command line. Default: data_dir/control.sock.
         "socket" SOCKET: Option<PathBuf> = &Optional(values::PATH),
@@ -1434,5 +1469,6 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     metrics::ROWS,
     opentelemetry::ROWS,
     console::ROWS,
+    console_oidc::ROWS,
     control::ROWS,
 ];

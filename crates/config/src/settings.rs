@@ -230,6 +230,23 @@ impl Settings {
         from.is_some_and(|(key, _)| key.starts_with(&within))
     }
 
+    /// The value of an option that its section, of which something is written, cannot be without;
+    /// `label` says what belongs together.
+    pub fn needed<T, U>(&mut self, option: &Opt<T>, value: Option<U>, label: &str) -> Option<U> {
+        let section = option.facts.section;
+        if value.is_none() && !self.has_error_in(section) {
+            let within = format!("{section}.");
+            let written = self.values.range(within.clone()..);
+            let written = written.take_while(|(key, _)| key.starts_with(&within));
+            let spans = written.map(|(_, setting)| &setting.key);
+            if let Some(span) = spans.min_by_key(|s| (s.file, s.range.start)).cloned() {
+                let message = format!("[{section}] has no `{}`", option.facts.name);
+                self.error_in(section, &span, message, label);
+            }
+        }
+        value
+    }
+
     /// The part of the files that begins at `place`.
     pub fn span_at(&self, place: &Place) -> Option<Span> {
         let sections = self.sections.iter().map(|section| &section.span);

@@ -352,6 +352,22 @@ const MISTAKES: &[(&str, &str)] = &[
         "2:15 `algorithms` in [auth.oauth] must be \"RS256\", \"RS384\", \"RS512\", \"PS256\", \"PS384\", \"PS512\", \"ES256\", \"ES384\" or \"EdDSA\"",
     ),
     (
+        "[console.oidc]\nissuer = \"https://a.test\"",
+        "2:1 [console.oidc] has no `client_id`",
+    ),
+    (
+        "[console.oidc]\nissuer = \"http://a.test\"\nclient_id = \"us\"",
+        "2:10 `issuer` in [console.oidc] must be an https URL",
+    ),
+    (
+        "[console.oidc]\nissuer = \"https://a.test\"\nclient_id = \"us\"\nscope = \"email\"",
+        "4:9 without openid in its scope, no issuer says who somebody is",
+    ),
+    (
+        "[console.oidc]\nissuer = \"https://a.test\"\nclient_id = \"us\"\nabsolute_timeout = \"0s\"",
+        "4:20 `console.oidc.absolute_timeout` must be longer than nothing",
+    ),
+    (
         "[relay]\ncertificates = [\"sha256:12\"]",
         "2:17 `certificates` in [relay] must be a client certificate: \"sha256:...\", \"spki:sha256:...\" or a name",
     ),

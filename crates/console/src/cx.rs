@@ -1,6 +1,7 @@
 //! Who asks, and for what.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query, RawPathParams};
@@ -10,8 +11,8 @@ use daemon::ControlApi;
 use tokio::sync::Semaphore;
 
 use crate::api::Api;
-use crate::sessions::{Lifetimes, Role, Sessions, Visitor};
-use crate::settings::Settings;
+use crate::sessions::{Role, Sessions, Visitor};
+use crate::settings::{Lifetimes, Settings};
 use crate::trials::Trials;
 use crate::trouble::Trouble;
 
@@ -24,10 +25,9 @@ const TURNS_MAX: usize = 2;
 /// For whom the API is called before anybody is signed in.
 const NOBODY: &str = "nobody";
 
-/// What all requests share.
-pub(crate) struct Shared {
+/// What all requests share, at whichever address.
+pub(crate) struct Common {
     pub(crate) api: Api,
-    pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
     pub(crate) streams: Arc<Semaphore>,
     /// To make a live page anew.
@@ -35,20 +35,35 @@ pub(crate) struct Shared {
     pub(crate) trials: Trials,
 }
 
-impl Shared {
-    pub(crate) fn new(api: ControlApi, settings: Settings) -> Self {
-        let lifetimes = Lifetimes {
-            idle: settings.idle,
-            absolute: settings.absolute,
-        };
+impl Common {
+    pub(crate) fn new(api: ControlApi, lifetimes: Lifetimes) -> Self {
         Self {
             api: Api::new(api, NOBODY),
             sessions: Sessions::new(lifetimes),
             trials: Trials::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             turns: Semaphore::new(TURNS_MAX),
-            settings,
         }
+    }
+}
+
+/// What all requests at one address share.
+pub(crate) struct Shared {
+    common: Arc<Common>,
+    pub(crate) settings: Settings,
+}
+
+impl Deref for Shared {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(common: Arc<Common>, settings: Settings) -> Self {
+        Self { common, settings }
     }
 
     /// The name of the cookie that says who somebody is. Under TLS no other host of the domain can

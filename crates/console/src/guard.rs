@@ -74,7 +74,7 @@ async fn admit(shared: &Shared, mut request: Request) -> Result<Request, Box<Res
     let path = request.uri().path();
     let asset = path.strip_prefix("/assets/");
     let is_asset = asset.is_some_and(|rest| rest.split('/').count() == 2);
-    if path == "/login" || is_asset {
+    if path == "/login" || path.starts_with("/login/") || is_asset {
         return Ok(request);
     }
     let now = daemon::since_start();

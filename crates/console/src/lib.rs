@@ -32,15 +32,28 @@ use daemon::ControlApi;
 use daemon::api::{ConsoleLink, ConsoleLinkWanted};
 
 use crate::api::Api;
-use crate::cx::Shared;
+use crate::cx::{Common, Shared};
 use crate::page::show;
 use crate::pages::configuration;
 
-pub use crate::settings::Settings;
+pub use crate::settings::{Lifetimes, Settings};
 
-/// The console of a relay whose API is `api`.
-pub fn router(api: ControlApi, settings: Settings) -> Router {
-    let shared = Arc::new(Shared::new(api, settings));
+/// The console of a relay, at all its addresses: who signs in at one is signed in at the others.
+pub struct Console(Arc<Common>);
+
+impl Console {
+    /// That of a relay whose API is `api`.
+    pub fn new(api: ControlApi, lifetimes: Lifetimes) -> Self {
+        Self(Arc::new(Common::new(api, lifetimes)))
+    }
+
+    /// What is served at one address.
+    pub fn router(&self, settings: Settings) -> Router {
+        router(Arc::new(Shared::new(Arc::clone(&self.0), settings)))
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(show(pages::overview)))
         .route("/tracking", get(show(pages::tracking)))
@@ -99,6 +112,8 @@ pub fn router(api: ControlApi, settings: Settings) -> Router {
                 .post(sign_in::sign_in)
                 .layer(DefaultBodyLimit::max(sign_in::FORM_OCTETS_MAX)),
         )
+        .route("/login/issuer", get(sign_in::issuer::begin))
+        .route("/login/issuer/back", get(sign_in::issuer::end))
         .route("/logout", post(sign_in::sign_out))
         .route("/theme", post(sign_in::theme))
         .route("/assets/{version}/{name}", get(assets::serve))

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::settings::Lifetimes;
+
 /// Sessions at one time; one more ends the one that was not used for longest.
 const SESSIONS_MAX: usize = 500;
+/// The same for those of one name: nobody pushes others out by signing in again and again.
+const SESSIONS_OF_ONE_MAX: usize = 20;
 
 /// What somebody may do, each all that the one before may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,19 +50,12 @@ pub(crate) struct Visitor {
     pub(crate) role: Role,
     /// Whether the users file says so, which can change.
     pub(crate) is_user: bool,
-    /// Of his password and second factor, as they were.
+    /// Of his password and second factor, or of the issuer that vouched for him, as they were.
     pub(crate) stamp: String,
+    /// How long he stays at most, where that is less than for others.
+    pub(crate) stays: Option<Duration>,
     /// Stands in each form of his pages, and in nobody else's.
     pub(crate) token: String,
-}
-
-/// When sessions end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Lifetimes {
-    /// Without a page that was asked for.
-    pub(crate) idle: Duration,
-    /// In any case.
-    pub(crate) absolute: Duration,
 }
 
 struct Session {
@@ -86,11 +83,12 @@ impl Sessions {
     /// taken over.
     pub(crate) fn begin(&self, cookie: &str, visitor: Visitor, now: Duration) {
         self.with(now, |sessions| {
-            if sessions.len() >= SESSIONS_MAX {
-                let idlest = sessions.iter().min_by_key(|(_, session)| session.used);
-                if let Some(idlest) = idlest.map(|(digest, _)| *digest) {
-                    sessions.remove(&idlest);
-                }
+            let is_his = |session: &Session| session.visitor.name == visitor.name;
+            let his = sessions.values().filter(|session| is_his(session)).count();
+            if his >= SESSIONS_OF_ONE_MAX {
+                end_idlest(sessions, is_his);
+            } else if sessions.len() >= SESSIONS_MAX {
+                end_idlest(sessions, |_| true);
             }
             let session = Session {
                 visitor,
@@ -117,13 +115,15 @@ impl Sessions {
         self.with(now, |sessions| sessions.remove(&hashed(cookie)));
     }
 
-    /// What the users file says now: another role, or none any more. Nobody stays by a password, or
-    /// without a second factor, that is no longer his: sessions with another stamp end.
-    pub(crate) fn set_role(&self, name: &str, still: Option<(Role, &str)>, now: Duration) {
+    /// What is said now of who came as `before` did: another role, or none any more. Nobody stays by a
+    /// password, or without a second factor, that is no longer his: where the stamp is another one,
+    /// his sessions end.
+    pub(crate) fn set_role(&self, before: &Visitor, still: Option<(Role, &str)>, now: Duration) {
         self.with(now, |sessions| {
             sessions.retain(|_, session| {
                 let visitor = &mut session.visitor;
-                if !visitor.is_user || visitor.name != name {
+                let came_so = (visitor.is_user, &visitor.name, &visitor.stamp);
+                if came_so != (before.is_user, &before.name, &before.stamp) {
                     return true;
                 }
                 visitor.role = still.map_or(visitor.role, |(role, _)| role);
@@ -139,9 +139,20 @@ impl Sessions {
             .unwrap_or_else(PoisonError::into_inner);
         let Lifetimes { idle, absolute } = self.lifetimes;
         sessions.retain(|_, session| {
+            let stays = session.visitor.stays;
+            let absolute = stays.map_or(absolute, |stays| stays.min(absolute));
             now.saturating_sub(session.used) < idle && now.saturating_sub(session.begun) < absolute
         });
         act(&mut sessions)
+    }
+}
+
+/// Ends the one of these that was not used for longest.
+fn end_idlest(sessions: &mut BTreeMap<[u8; 32], Session>, is_one: impl Fn(&Session) -> bool) {
+    let those = sessions.iter().filter(|(_, session)| is_one(session));
+    let idlest = those.min_by_key(|(_, session)| session.used);
+    if let Some(idlest) = idlest.map(|(digest, _)| *digest) {
+        sessions.remove(&idlest);
     }
 }
 
@@ -171,6 +182,7 @@ mod tests {
             role: Role::Operator,
             is_user: true,
             stamp: "s".to_owned(),
+            stays: None,
             token: "t".to_owned(),
         }
     }
@@ -222,10 +234,10 @@ mod tests {
         let all = sessions();
         all.begin("one", visitor("ann"), at(0));
         all.begin("two", visitor("ann"), at(0));
-        all.set_role("ann", Some((Role::Viewer, "s")), at(1));
+        all.set_role(&visitor("ann"), Some((Role::Viewer, "s")), at(1));
         let role = all.find("one", at(1), true).map(|visitor| visitor.role);
         assert_eq!(role, Some(Role::Viewer));
-        all.set_role("ann", None, at(2));
+        all.set_role(&visitor("ann"), None, at(2));
         assert!(all.find("one", at(2), true).is_none());
         assert!(all.find("two", at(2), true).is_none());
     }
@@ -241,7 +253,7 @@ mod tests {
         };
         all.begin("new", anew, at(1));
         all.begin("other", visitor("bob"), at(1));
-        all.set_role("ann", Some((Role::Operator, "after")), at(2));
+        all.set_role(&visitor("ann"), Some((Role::Operator, "after")), at(2));
         assert!(all.find("old", at(2), true).is_none());
         assert!(all.find("new", at(2), true).is_some());
         assert!(all.find("other", at(2), true).is_some());
@@ -252,10 +264,44 @@ mod tests {
         let all = sessions();
         let at = |number: usize| Duration::from_millis(number as u64);
         for number in 0..=SESSIONS_MAX {
-            all.begin(&number.to_string(), visitor("ann"), at(number));
+            let cookie = number.to_string();
+            all.begin(&cookie, visitor(&format!("ann{cookie}")), at(number));
         }
         let end = at(SESSIONS_MAX);
         assert!(all.find("0", end, true).is_none());
         assert!(all.find("1", end, true).is_some());
+    }
+
+    #[test]
+    fn nobody_pushes_others_out() {
+        let all = sessions();
+        let at = |number: usize| Duration::from_millis(number as u64);
+        all.begin("bob", visitor("bob"), at(0));
+        for number in 0..=SESSIONS_MAX {
+            all.begin(&number.to_string(), visitor("ann"), at(number));
+        }
+        let end = at(SESSIONS_MAX);
+        assert!(all.find("bob", end, true).is_some());
+        let hers =
+            (0..=SESSIONS_MAX).filter(|number| all.find(&number.to_string(), end, false).is_some());
+        let latest: Vec<usize> = hers.collect();
+        assert_eq!(latest.len(), SESSIONS_OF_ONE_MAX);
+        assert_eq!(latest.last(), Some(&SESSIONS_MAX));
+    }
+
+    #[test]
+    fn whom_an_issuer_vouches_for_stays_as_long_as_that_counts() {
+        let all = sessions();
+        let stays = Some(Duration::from_secs(90));
+        all.begin(
+            "cookie",
+            Visitor {
+                stays,
+                ..visitor("ann")
+            },
+            at(0),
+        );
+        assert!(all.find("cookie", at(50), true).is_some());
+        assert!(all.find("cookie", at(90), true).is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The settings of the console, of `[console]`.
+/// The settings of the console at one of its addresses, of `[console]`.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The relay's name.
@@ -12,8 +12,13 @@ pub struct Settings {
     /// The names, without ports, by which browsers may ask for it, beside every address. A request
     /// with another name was led here by somebody else's DNS.
     pub names: Vec<String>,
-    /// Sessions end after so long without a page.
+}
+
+/// When sessions end.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// Without a page that was asked for.
     pub idle: Duration,
-    /// And after so long in any case.
+    /// In any case.
     pub absolute: Duration,
 }

@@ -1,6 +1,8 @@
 //! Signing in and out. Passwords, second factors, and the guard against guessing are the relay's, as
 //! for SMTP; here is what browsers need.
 
+pub(crate) mod issuer;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ struct LoginForm<'a> {
     token: &'a str,
     user: &'a str,
     needs_code: bool,
+    /// Who else vouches for people.
+    issuer: Option<String>,
     why: Option<&'a str>,
 }
 
@@ -45,15 +49,24 @@ pub(crate) async fn form(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Response {
     let query = Fields(query);
-    render(&shared, &fields, &query, false, None)
+    render(&shared, &fields, &query, None).await
 }
 
-fn render(
+/// The form again, with what is wrong.
+async fn refused(
     shared: &Shared,
     fields: &HeaderMap,
     form: &Fields,
-    needs_code: bool,
-    why: Option<&str>,
+    trouble: &Trouble,
+) -> Response {
+    render(shared, fields, form, Some(trouble)).await
+}
+
+async fn render(
+    shared: &Shared,
+    fields: &HeaderMap,
+    form: &Fields,
+    trouble: Option<&Trouble>,
 ) -> Response {
     let page = LoginForm {
         host: &shared.settings.hostname,
@@ -62,15 +75,13 @@ fn render(
         next: within(form.get("next")),
         token: form.get("token"),
         user: form.get("user"),
-        needs_code,
-        why,
+        needs_code: trouble.is_some_and(|trouble| trouble.needs_code),
+        issuer: issuer::name(shared).await,
+        why: trouble.map(|trouble| &*trouble.why),
     };
     match page.render() {
         Ok(text) => {
-            let status = match why {
-                None => StatusCode::OK,
-                Some(_) => StatusCode::UNAUTHORIZED,
-            };
+            let status = trouble.map_or(StatusCode::OK, |trouble| trouble.status);
             (status, Html(text)).into_response()
         }
         Err(error) => Trouble::ours(error).into_response(),
@@ -91,17 +102,16 @@ pub(crate) async fn sign_in(
     };
     match signed_in {
         Ok(visitor) => {
-            leave(&shared, &fields);
-            welcome(&shared, visitor, within(form.get("next")))
+            let next = within(form.get("next"));
+            let to = if next.is_empty() { "/" } else { next };
+            (seated(&shared, &fields, visitor), Redirect::to(to)).into_response()
         }
-        Err(trouble) if trouble.status.is_client_error() => {
+        Err(trouble) => {
             // A link that is used up is of no more use: what is left are name and password.
             let mut again = form;
             again.0.retain(|(name, _)| name != "token");
-            let why = Some(&*trouble.why);
-            render(&shared, &fields, &again, trouble.needs_code, why)
+            refused(&shared, &fields, &again, &trouble).await
         }
-        Err(trouble) => trouble.into_response(),
     }
 }
 
@@ -122,6 +132,7 @@ async fn typed(shared: &Shared, form: &Fields, client: SocketAddr) -> Result<Vis
         role: known(&role)?,
         is_user: true,
         stamp,
+        stays: None,
         token: daemon::random_name(),
     })
 }
@@ -138,6 +149,7 @@ async fn linked(shared: &Shared, token: &str) -> Result<Visitor, Trouble> {
         role: known(&role)?,
         is_user: false,
         stamp: String::new(),
+        stays: None,
         token: daemon::random_name(),
     })
 }
@@ -147,20 +159,16 @@ fn known(role: &str) -> Result<Role, Trouble> {
     Role::parse(role).ok_or_else(unknown)
 }
 
-/// Ends the session that the browser had before: nobody holds its cookie any longer.
-fn leave(shared: &Shared, fields: &HeaderMap) {
+/// Begins a session under a new cookie, which the browser is told. The one that it had before ends:
+/// nobody holds its cookie any longer.
+fn seated(shared: &Shared, fields: &HeaderMap, visitor: Visitor) -> HeaderMap {
+    let now = daemon::since_start();
     if let Some(before) = cookie(fields, shared.cookie_name()) {
-        shared.sessions.end(&before, daemon::since_start());
+        shared.sessions.end(&before, now);
     }
-}
-
-fn welcome(shared: &Shared, visitor: Visitor, next: &str) -> Response {
     let cookie = daemon::random_name();
-    shared
-        .sessions
-        .begin(&cookie, visitor, daemon::since_start());
-    let to = if next.is_empty() { "/" } else { next };
-    (with_cookie(shared, &cookie, None), Redirect::to(to)).into_response()
+    shared.sessions.begin(&cookie, visitor, now);
+    with_cookie(shared, &cookie, None)
 }
 
 /// A field that sets the cookie of a session; for so many seconds, or as long as the browser runs.

@@ -20,6 +20,7 @@ pub(crate) async fn is_still(
     }
     let question = ConsoleUser {
         user: visitor.name.clone(),
+        stamp: Some(visitor.stamp.clone()),
     };
     let asked = shared
         .api
@@ -33,7 +34,7 @@ pub(crate) async fn is_still(
     let still = still.as_ref().map(|(role, stamp)| (*role, &**stamp));
     if still != Some((visitor.role, &*visitor.stamp)) {
         let now = daemon::since_start();
-        shared.sessions.set_role(&visitor.name, still, now);
+        shared.sessions.set_role(&visitor, still, now);
     }
     let still = still.filter(|(_, stamp)| **stamp == *visitor.stamp);
     Ok(still.map(|(role, _)| Visitor {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::sign_in::{SignInSettings, TokenIssuer};
+use crate::sign_in::{ConsoleIssuer, SignInSettings, TokenIssuer};
 
 /// A configuration, and everything that was made from it.
 pub struct ActiveConfiguration {
@@ -135,7 +135,9 @@ impl ActiveConfiguration {
     pub(crate) fn console_warning(&self) -> Option<String> {
         let mut binds = self.setup.config.console.binds.iter();
         let open = binds.find(|bind| !bind.is_loopback())?;
-        (!self.sign_in_settings.sources.have_console_roles()).then(|| {
+        let settings = &self.sign_in_settings;
+        let nobody = settings.issuer.is_none() && !settings.sources.have_console_roles();
+        nobody.then(|| {
             format!(
                 "the console at {} can be reached from elsewhere, and nobody has a role there: gatepost user role NAME admin",
                 open.address
@@ -423,11 +425,19 @@ fn sign_in_settings(
                 .map_err(|why| vec![format!("{why} ({})", issuer.place)])?,
         )),
     };
+    let issuer = match &config.console.oidc {
+        None => None,
+        Some(oidc) => Some(Arc::new(
+            ConsoleIssuer::new(oidc, answers.resolvers().resolver())
+                .map_err(|why| vec![format!("{why} ({})", oidc.place)])?,
+        )),
+    };
     let plus = Mechanism::ScramSha256Plus.name();
     let mut mechanisms = config.auth.mechanisms.iter();
     let sign_in_settings = SignInSettings {
         sources,
         tokens,
+        issuer,
         binds: mechanisms.any(|name| name.eq_ignore_ascii_case(plus)),
     };
     Ok((sign_in_settings, digest))

@@ -24,8 +24,9 @@ pub use self::configuration::{
     ConfigText, ConfigTried, ConfigValue, ConfigVerb, ConfigVersion,
 };
 pub use self::console::{
-    ConsoleLink, ConsoleLinkWanted, ConsoleRedeemed, ConsoleSignIn, ConsoleSignedIn, ConsoleStill,
-    ConsoleToken, ConsoleUser,
+    ConsoleIssuerAnswer, ConsoleIssuerBegun, ConsoleIssuerRow, ConsoleIssuerWanted, ConsoleLink,
+    ConsoleLinkWanted, ConsoleRedeemed, ConsoleSignIn, ConsoleSignedIn, ConsoleStill, ConsoleToken,
+    ConsoleUser, ConsoleVouched,
 };
 pub use self::diagnose::{
     LastRelayProof, Posture, PostureLine, RelayAdmitted, RelayAnswer, RelayProbe, RelayProof,

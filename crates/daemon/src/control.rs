@@ -201,6 +201,21 @@ fn with_console(routes: Routes) -> Routes {
             "Who somebody at the console is, by such a link, which is then used up",
             console::redeem,
         )
+        .get(
+            "/v1/console/issuer",
+            "Who else vouches for people at the console (OpenID Connect)",
+            console::issuer,
+        )
+        .ask(
+            "/v1/console/issuer/begin",
+            "A sign-in at the console by the issuer: where the browser goes",
+            console::issuer_begin,
+        )
+        .ask(
+            "/v1/console/issuer/end",
+            "Who somebody at the console is, by what the issuer gave to the browser",
+            console::issuer_end,
+        )
         .ask(
             "/v1/console/still",
             "What somebody who is signed in at the console may do there now",

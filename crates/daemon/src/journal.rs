@@ -17,7 +17,7 @@ use config::Config;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
 use mail::{Client, Failure, QueueId, ReversePath};
-use metrics::Metrics;
+use metrics::{AtConsole, Metrics};
 use queue::Job;
 use reception::SessionFact;
 use relay_policy::{Approach, Greylisted};
@@ -129,13 +129,15 @@ impl Journal {
     }
 
     /// Somebody is signed in at the console.
-    pub(crate) fn signed_in_at_console(&self, client: IpAddr, user: &str) {
-        lines::signed_in_at_console(client, user);
+    pub(crate) fn signed_in_at_console(&self, client: Option<IpAddr>, user: &str, by: AtConsole) {
+        lines::signed_in_at_console(client, user, by.as_str());
+        self.metrics.at_console(by);
     }
 
     /// Somebody was refused at the console.
     pub(crate) fn refused_at_console(&self, client: IpAddr, reply: &str) {
         lines::refused_at_console(client, reply);
+        self.metrics.at_console(AtConsole::Refused);
         self.tracking.refused_at_console(client, reply);
     }
 

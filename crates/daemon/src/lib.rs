@@ -24,6 +24,7 @@ mod client_socket;
 mod clock;
 mod configuration;
 mod connection;
+mod console_flows;
 mod console_links;
 mod control;
 mod devices;

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use crate::active::ActiveConfiguration;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
+use crate::console_flows::ConsoleFlows;
 use crate::console_links::ConsoleLinks;
 use crate::disk::Disk;
 use crate::drop_directory::Rooms;
@@ -49,6 +50,7 @@ pub struct Services {
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) sign_ins: SignInService,
     pub(crate) console_links: ConsoleLinks,
+    pub(crate) console_flows: ConsoleFlows,
     /// So many large messages may be looked into at one time: each is in memory meanwhile.
     pub(crate) screening: Semaphore,
     /// The same for those that are signed and nothing else: strangers' packed mail does not hold them
@@ -109,6 +111,7 @@ impl Services {
             audit: Arc::new(audit),
             sign_ins: SignInService::default(),
             console_links: ConsoleLinks::default(),
+            console_flows: ConsoleFlows::default(),
             screening: Semaphore::new(LOOKED_INTO_MAX),
             signing: Semaphore::new(LOOKED_INTO_MAX),
             sessions: Arc::default(),

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod binding;
 mod console;
+mod issuer;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, sleep_until, timeout};
 
 pub(crate) use console::{Claim, Unwelcome};
+pub(crate) use issuer::{ConsoleIssuer, Unvouched, Vouched, is_by_issuer};
 
 use crate::clock;
 use lookups::Keys;
@@ -35,6 +37,8 @@ use lookups::Resolver;
 pub(crate) struct SignInSettings {
     pub(crate) sources: Arc<Sources>,
     pub(crate) tokens: Option<Arc<TokenIssuer>>,
+    /// Who vouches for people at the console.
+    pub(crate) issuer: Option<Arc<ConsoleIssuer>>,
     /// SCRAM-SHA-256-PLUS may be offered. Where it is not, a client that says so is right, and not
     /// the victim of somebody who hid the offer.
     pub(crate) binds: bool,

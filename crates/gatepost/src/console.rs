@@ -1,7 +1,7 @@
 //! The web console beside the relay: where it listens, and by which settings.
 
 use config::{Config, Console};
-use console::Settings;
+use console::{Console as Pages, Lifetimes, Settings};
 use daemon::{ControlApi, Served, WebListener};
 
 /// Opens the console's sockets; what serves them is called once the relay runs.
@@ -15,9 +15,10 @@ pub fn open(config: &Config) -> Result<Served, String> {
         .into_iter()
         .map(|(socket, is_encrypted)| (socket, settings(config, is_encrypted)))
         .collect();
+    let lifetimes = lifetimes(config);
     Ok(Box::new(move |api| {
         troubles.into_iter().for_each(|why| api.is_without(why));
-        Box::pin(serve(served, api))
+        Box::pin(serve(served, lifetimes, api))
     }))
 }
 
@@ -49,16 +50,23 @@ pub fn settings(config: &Config, is_encrypted: bool) -> Settings {
         hostname: config.hostname.to_string(),
         is_encrypted,
         names: own.into_iter().chain(more).collect(),
-        idle: console.idle_timeout,
-        absolute: console.absolute_timeout,
     }
 }
 
-async fn serve(served: Vec<(WebListener, Settings)>, api: ControlApi) {
+/// When sessions at the console end.
+pub fn lifetimes(config: &Config) -> Lifetimes {
+    Lifetimes {
+        idle: config.console.idle_timeout,
+        absolute: config.console.absolute_timeout,
+    }
+}
+
+async fn serve(served: Vec<(WebListener, Settings)>, lifetimes: Lifetimes, api: ControlApi) {
+    let pages = Pages::new(api.clone(), lifetimes);
     let mut tasks = tokio::task::JoinSet::new();
     for (socket, settings) in served {
         let tls = settings.is_encrypted.then(|| api.clone());
-        let router = console::router(api.clone(), settings);
+        let router = pages.router(settings);
         tasks.spawn(socket.serve(router, tls));
     }
     while tasks.join_next().await.is_some() {}

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -35,6 +35,7 @@ use crate::resolver::Resolver;
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
 /// Asks HTTPS servers.
+#[derive(Clone)]
 pub struct Https {
     tls: Arc<ClientConfig>,
     resolver: Arc<Resolver>,
@@ -105,20 +106,34 @@ impl Https {
         fields: &[(&str, &str)],
         cost: Cost,
     ) -> Result<Answer, String> {
-        let form = Some(form(fields));
-        self.send(Method::POST, url, form, cost, &|_| true).await
+        self.post_form_as(url, fields, None, cost).await
+    }
+
+    /// The same with what proves who we are, for the `Authorization` field.
+    ///
+    /// # Errors
+    /// There was no whole answer within `cost`; why. Never says what was sent.
+    pub async fn post_form_as(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+        proof: Option<&str>,
+        cost: Cost,
+    ) -> Result<Answer, String> {
+        let sent = Some((form(fields), proof));
+        self.send(Method::POST, url, sent, cost, &|_| true).await
     }
 
     async fn send(
         &self,
         method: Method,
         url: &str,
-        form: Option<String>,
+        sent: Option<(String, Option<&str>)>,
         cost: Cost,
         allowed: &Allowed<'_>,
     ) -> Result<Answer, String> {
         let uri: Uri = url.parse().map_err(|_| format!("{url} is no URL"))?;
-        let request = request(method, &uri, form)?;
+        let request = request(method, &uri, sent)?;
         let work = async {
             let stream = self.connect(&uri, allowed).await?;
             exchange(stream, request, cost.body_bytes_max).await
@@ -151,16 +166,22 @@ impl Https {
 fn request(
     method: Method,
     uri: &Uri,
-    form: Option<String>,
+    sent: Option<(String, Option<&str>)>,
 ) -> Result<Request<Full<Bytes>>, String> {
     if uri.scheme_str() != Some("https") {
         return Err(format!("{uri} does not begin with https://"));
     }
-    let is_form = form.is_some();
-    let mut request = request_to(method, uri, Bytes::from(form.unwrap_or_default()))?;
-    if is_form {
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers_mut().insert(CONTENT_TYPE, kind);
+    let Some((form, proof)) = sent else {
+        return request_to(method, uri, Bytes::new());
+    };
+    let mut request = request_to(method, uri, Bytes::from(form))?;
+    let fields = request.headers_mut();
+    let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+    fields.insert(CONTENT_TYPE, kind);
+    if let Some(proof) = proof {
+        // What is wrong with it is not said: it would show it.
+        let value = HeaderValue::from_str(proof).map_err(|_| "a secret that no field can hold")?;
+        fields.insert(AUTHORIZATION, value);
     }
     Ok(request)
 }
@@ -230,7 +251,7 @@ fn media_type(header: Option<&HeaderValue>) -> String {
 }
 
 /// The URL standard's `application/x-www-form-urlencoded` serializing.
-fn form(fields: &[(&str, &str)]) -> String {
+pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     let mut text = String::new();
     for (name, value) in fields {
         if !text.is_empty() {
@@ -240,6 +261,13 @@ fn form(fields: &[(&str, &str)]) -> String {
         text.push('=');
         encode(value, &mut text);
     }
+    text
+}
+
+/// One value, written as in a form.
+pub(crate) fn encoded(value: &str) -> String {
+    let mut text = String::new();
+    encode(value, &mut text);
     text
 }
 

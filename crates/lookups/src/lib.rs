@@ -1,6 +1,6 @@
 //! Answers to the questions that decisions ask: what DNS says, whether a client stands on a list,
 //! whether a directory or the next hop knows a recipient, which policy a domain has for TLS, with
-//! which token or password we sign in elsewhere.
+//! which token or password we sign in elsewhere, for whom an issuer vouches.
 //!
 //! Guarantees: every answer comes within a deadline; so many questions are under way at one time
 //! and no more; what is remembered is bounded and ages. A question that cannot be answered gives
@@ -24,6 +24,7 @@ mod kept;
 mod next_hop;
 mod oauth;
 mod offline_lookups;
+mod oidc;
 mod posting;
 mod purpose;
 mod recipients;
@@ -47,6 +48,7 @@ pub use inquiries::{Inquiries, Way};
 pub use next_hop::{Trial, TrialEnd};
 pub use oauth::Keys;
 pub use offline_lookups::OfflineLookups;
+pub use oidc::{Asked, Brought, IdentityProvider, NotVouched};
 pub use posting::Posting;
 pub use purpose::Purpose;
 pub use resolver::Resolver;

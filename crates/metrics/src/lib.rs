@@ -21,3 +21,4 @@ mod words;
 pub use metrics::Metrics;
 pub use page::Format;
 pub use snapshot::{Alarms, Lost, Queue, ScannerNow, Snapshot};
+pub use words::AtConsole;

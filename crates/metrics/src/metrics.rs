@@ -19,7 +19,9 @@ use crate::relay::RelayCounters;
 use crate::route::{self, RouteCounters, RouteFamilies};
 use crate::scanner::{ScannerCounters, ScannerFamilies};
 use crate::snapshot::Snapshot;
-use crate::words::{AskedBy, AtTheDoor, Fate, Group, Met, NotForThem, NotTaken, PickedUp};
+use crate::words::{
+    AskedBy, AtConsole, AtTheDoor, Fate, Group, Met, NotForThem, NotTaken, PickedUp,
+};
 use crate::words::{SignIn, Tried, Version};
 
 /// The label by which rules of screening are told apart: a rule's name.
@@ -198,6 +200,11 @@ impl Metrics {
     /// What greylisting made of a recipient.
     pub fn greylisted(&self, greylisted: &Greylisted) {
         self.relay.greylisted.inc(Met::from(greylisted));
+    }
+
+    /// Somebody came in at the console, or was refused.
+    pub fn at_console(&self, how: AtConsole) {
+        self.relay.at_console.inc(how);
     }
 
     /// What one attempt did.

@@ -4,7 +4,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::each::{Each, Labels, counter, counters, histogram};
-use crate::words::{AskedBy, Fate, Group, Met, PickedUp};
+use crate::words::{AskedBy, AtConsole, Fate, Group, Met, PickedUp};
 
 /// What is counted for the relay as a whole.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub(crate) struct RelayCounters {
     pub(crate) notices: Counter,
     pub(crate) pickup: Each<PickedUp>,
     pub(crate) asked_for: Each<AskedBy>,
+    pub(crate) at_console: Each<AtConsole>,
     pub(crate) commits: Histogram,
     pub(crate) too_much: Each<Reaction>,
     pub(crate) greylisted: Each<Met>,
@@ -35,6 +36,8 @@ impl RelayCounters {
         let greylisted = counters(to, "gatepost_greylisting_recipients", greylisted);
         let asked_for = "Requests for mail that waits for its server";
         let asked_for = counters(to, "gatepost_mail_requests", asked_for);
+        let at_console = "Sign-ins at the console, by what they went by";
+        let at_console = counters(to, "gatepost_console_sign_ins", at_console);
         Self {
             sizes: histogram(
                 to,
@@ -51,6 +54,7 @@ impl RelayCounters {
             ),
             pickup: Each::new(&pickup, &none, "result"),
             asked_for: Each::new(&asked_for, &none, "command"),
+            at_console: Each::new(&at_console, &none, "result"),
             too_much: Each::new(&too_much, &none, "result"),
             greylisted: Each::new(&greylisted, &none, "result"),
             commits: histogram(

@@ -346,6 +346,35 @@ words! {
     }
 }
 
+/// How somebody came in at the console, or that he did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtConsole {
+    /// By name and password.
+    Password,
+    /// By a one-time link.
+    Link,
+    /// By the word of an issuer.
+    Issuer,
+    /// Not at all.
+    Refused,
+}
+
+impl AtConsole {
+    /// Its word, in metrics and in the log.
+    pub fn as_str(self) -> &'static str {
+        self.word()
+    }
+}
+
+words! {
+    for AtConsole {
+        Password = "password",
+        Link = "link",
+        Issuer = "issuer",
+        Refused = "refused",
+    }
+}
+
 words! {
     /// By which command a client asked for its mail.
     enum AskedBy {

@@ -16,7 +16,8 @@
 //! some tens of milliseconds of one core, as much for an unknown user), and our own side of SCRAM
 //! (PBKDF2, as many rounds as the server asks, at most [`SCRAM_ITERATIONS_MAX`]).
 //!
-//! At the console a second factor may go with the password ([`Totp`], [`Codes`]).
+//! At the console a second factor may go with the password ([`Totp`], [`Codes`]), or an issuer vouches
+//! for somebody ([`Identities`]).
 //!
 //! Standards: RFC 4422 (SASL), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM-SHA-256), RFC 9266
 //! (tls-exporter), RFC 7628 (OAUTHBEARER), RFC 7519 (tokens), RFC 4013 (SASLprep), RFC 6238 (TOTP).
@@ -30,6 +31,7 @@ mod credentials;
 mod decoys;
 mod exchange;
 mod hash;
+mod identity;
 mod mechanism;
 mod name;
 mod random;
@@ -52,6 +54,7 @@ pub use credentials::Credentials;
 pub use decoys::Decoys;
 pub use exchange::{Exchange, MESSAGE_OCTETS_MAX, Unsupported};
 pub use hash::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};
+pub use identity::{Identities, Identity, IdentityRules};
 pub use mechanism::{ChannelBinding, Mechanism, TLS_EXPORTER, offered};
 pub use name::{NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, prepare_name};
 pub use refusal::{Reason, Why};

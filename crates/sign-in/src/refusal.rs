@@ -34,7 +34,7 @@ pub enum Reason {
     /// At the console: the password is right, and the code of the second factor is not, or counted
     /// before.
     WrongCode,
-    /// At the console: the password is right, and the user has no role there.
+    /// At the console: the password is right, or an issuer vouches, and the user has no role there.
     NoRole,
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for Reason {
             Self::ChannelBinding => f.write_str("the channel binding does not fit"),
             Self::Token(fault) => fault.fmt(f),
             Self::WrongCode => f.write_str("right password, wrong or used code"),
-            Self::NoRole => f.write_str("right password, no role at the console"),
+            Self::NoRole => f.write_str("known, but without a role at the console"),
         }
     }
 }

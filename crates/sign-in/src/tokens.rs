@@ -52,6 +52,10 @@ pub enum TokenFault {
     Time,
     /// The claim that should name the user is missing, or is no name.
     NoUser,
+    /// It was asked for in another sign-in than this one.
+    Nonce,
+    /// The user's mailbox, which should name him, is one that the issuer did not verify.
+    Unverified,
 }
 
 impl fmt::Display for TokenFault {
@@ -66,6 +70,8 @@ impl fmt::Display for TokenFault {
             Self::Audience => "token meant for somebody else",
             Self::Time => "token too old or not good yet",
             Self::NoUser => "token names no user",
+            Self::Nonce => "token of another sign-in",
+            Self::Unverified => "token with a mailbox that the issuer did not verify",
         })
     }
 }
@@ -118,6 +124,18 @@ impl Tokens {
 
     /// The user of a token, in the one spelling of its name. The token is never in the answer.
     pub fn user(&self, token: &str, now: Timestamp) -> Result<String, TokenFault> {
+        let claims = self.claims(token, now)?;
+        let name = claims.get(&self.rules.user_claim);
+        let name = name.and_then(Value::as_str).and_then(prepare_name);
+        name.ok_or(TokenFault::NoUser)
+    }
+
+    /// What a token says that is genuine, meant for us, and good now.
+    pub(crate) fn claims(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Map<String, Value>, TokenFault> {
         let claims = self.signed_claims(token)?;
         if claims.get("iss").and_then(Value::as_str) != Some(&self.rules.issuer) {
             return Err(TokenFault::Issuer);
@@ -128,11 +146,7 @@ impl Tokens {
         if !is_current(&claims, now) {
             return Err(TokenFault::Time);
         }
-        claims
-            .get(&self.rules.user_claim)
-            .and_then(Value::as_str)
-            .and_then(prepare_name)
-            .ok_or(TokenFault::NoUser)
+        Ok(claims)
     }
 
     /// The account of a user whom no source knows.

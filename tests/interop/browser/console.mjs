@@ -207,6 +207,31 @@ const tasks = {
     }
   },
 
+  // Comes in by an issuer, to the page that was asked for; and again, where the issuer still knows him.
+  async issuer() {
+    const context = await launch({ ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    const enter = async () => {
+      await page.goto(`${settings.url}/queues`);
+      await page.getByRole("link", { name: "Sign in by" }).click();
+    };
+    await enter();
+    await page.waitForURL((url) => url.origin === settings.issuer);
+    await page.locator('[name="login"]').fill(settings.login);
+    await page.getByRole("button", { name: "Go" }).click();
+    for (const again of [false, true]) {
+      await page.waitForURL(`${settings.url}/queues`, { timeout: 20000 });
+      await page.getByText(`${settings.login}@corp.test`).first().waitFor();
+      if (again) break;
+      await page.locator("summary").first().click();
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await page.waitForURL((url) => url.pathname === "/login");
+      await enter();
+    }
+    const kept = (await context.cookies(settings.url)).map(({ name, sameSite }) => `${name} ${sameSite}`);
+    if (kept.join() !== "gatepost Strict") problems.push(`cookies: ${kept.join()}`);
+  },
+
   // Acts as an operator: path, then what to click and fill in, then a text that has to be there.
   async act() {
     const context = await launch();

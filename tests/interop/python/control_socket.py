@@ -286,6 +286,11 @@ call("post", "/v1/console/sign-in", 400, {**typed, "client": "nowhere"})
 call("post", "/v1/console/sign-in", 422, {"user": "viewer"})
 assert call("post", "/v1/console/still", 200, {"user": "VIEWER"})["role"] == "viewer"
 call("post", "/v1/console/still", 404, {"user": "nobody"})
+call("post", "/v1/console/still", 404, {"user": "viewer", "stamp": "issuer 0 admin"})
+call("get", "/v1/console/issuer", 404)
+back = "http://127.0.0.1:8025/login/issuer/back"
+call("post", "/v1/console/issuer/begin", 404, {"redirect": back})
+call("post", "/v1/console/issuer/end", 404, {"ticket": "", "state": "", "redirect": back, "client": "127.0.0.1"})
 link = call("post", "/v1/console/links", 200, {"by": "root"})
 call("post", "/v1/console/links", 400, {"by": ""})
 assert link["url"].endswith("/login?token=" + link["token"]), link
@@ -298,7 +303,7 @@ followed.close()
 call("get", "/v1/log/follow", 400, level="loud")
 acts = call("get", "/v1/audit", 200, limit=1000)
 assert acts[0]["verb"] == "reload" and acts[0]["result"] == "done", acts[0]
-assert {act["way"] for act in acts} == {"command line", "relay"}, acts
+assert {act["way"] for act in acts} == {"command line", "relay", "console"}, acts
 assert [act["number"] for act in acts] == list(range(len(acts), 0, -1)), acts
 assert [act["count"] for act in acts if act.get("operation") == deleted["number"] and "count" in act] == [1], acts
 assert "greylist/check" not in {act["verb"] for act in acts}, "it changes nothing"

@@ -127,11 +127,28 @@ pub(super) async fn written(
     request.extensions_mut().insert(act.clone());
     let response = next.run(request).await;
     let row = act.ended(&response);
+    write(log, row).await;
+    response
+}
+
+/// Writes down that somebody came in at the console. Who does not is not written down: strangers
+/// could fill the log.
+pub(super) async fn came_in(log: Arc<AuditLog>, name: &str, how: &str, what: String) {
+    let row = AuditRow {
+        at: clock::now().to_string(),
+        verb: format!("console/{how}"),
+        what: Some(bounded(&what)),
+        result: "done".to_owned(),
+        ..signed(&Actor::at_console(name))
+    };
+    write(log, row).await;
+}
+
+async fn write(log: Arc<AuditLog>, row: AuditRow) {
     let writing = tokio::task::spawn_blocking(move || log.write(row)).await;
     if let Err(fault) = writing {
         tracing::error!(%fault, "writing to the audit log ended by a fault");
     }
-    response
 }
 
 fn signed(actor: &Actor) -> AuditRow {

@@ -1,8 +1,8 @@
 //! Who may come in at the console. The console asks it within the process; what it serves to browsers
 //! is its own.
 //!
-//! Sign-ins and links that are redeemed are no acts for the audit log: strangers could fill it. They
-//! are in the log, and refused ones among what is tracked, as those of SMTP are.
+//! Who comes in is in the audit log. Who is refused is not, as strangers could fill it: that is in the
+//! log, and among what is tracked, as sign-ins of SMTP are.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,21 +12,27 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use config::{Config, ConsoleBind};
-use sign_in::{ConsoleRole, Found, prepare_name};
+use lookups::{Asked, Brought};
+use metrics::AtConsole;
+use sign_in::{ConsoleRole, Found, Sources, prepare_name};
 
-use super::act::Act;
+use super::act::{self, Act};
 use super::{Answer, Trouble};
 use crate::api::{
-    ConsoleLink, ConsoleLinkWanted, ConsoleRedeemed, ConsoleSignIn, ConsoleSignedIn, ConsoleStill,
-    ConsoleToken, ConsoleUser,
+    ConsoleIssuerAnswer, ConsoleIssuerBegun, ConsoleIssuerRow, ConsoleIssuerWanted, ConsoleLink,
+    ConsoleLinkWanted, ConsoleRedeemed, ConsoleSignIn, ConsoleSignedIn, ConsoleStill, ConsoleToken,
+    ConsoleUser, ConsoleVouched,
 };
 use crate::clock;
 use crate::console_links::VALID_FOR;
 use crate::shared::Shared;
-use crate::sign_in::{Claim, Unwelcome};
+use crate::sign_in::{Claim, ConsoleIssuer, Unvouched, Unwelcome, Vouched, is_by_issuer};
 
 /// What whoever is refused hears, whatever was wrong.
 const WRONG: &str = "name, password or code is wrong";
+
+/// Characters of what an issuer says when it refuses.
+const ERROR_CHARACTERS_MAX: usize = 300;
 
 /// What whoever has the right password hears, where that is not all.
 pub(super) const NEEDS_CODE: &str = "the code of the second factor is needed too";
@@ -48,7 +54,12 @@ pub(super) async fn sign_in(
     let settings = active.sign_in_settings();
     match services.sign_ins.at_console(settings, client, &claim).await {
         Ok(welcome) => {
-            services.journal.signed_in_at_console(client, &welcome.name);
+            let (name, how) = (&welcome.name, AtConsole::Password);
+            services
+                .journal
+                .signed_in_at_console(Some(client), name, how);
+            let what = format!("as {}, from {client}", welcome.role);
+            act::came_in(Arc::clone(&services.audit), name, "sign-in", what).await;
             Ok(Json(ConsoleSignedIn {
                 name: welcome.name.to_string(),
                 role: welcome.role.to_string(),
@@ -100,21 +111,130 @@ pub(super) async fn redeem(
         let why = "this link is used up, too old, or none of ours".to_owned();
         return Err(Trouble(StatusCode::UNAUTHORIZED, why));
     };
-    tracing::info!(user = &*by, way = "console", "signed in by a link");
+    let services = &shared.services;
+    (services.journal).signed_in_at_console(None, &by, AtConsole::Link);
+    let what = format!("as {}", ConsoleRole::Admin);
+    act::came_in(Arc::clone(&services.audit), &by, "redeem", what).await;
     Ok(Json(ConsoleRedeemed {
         name: by.into(),
         role: ConsoleRole::Admin.to_string(),
     }))
 }
 
+/// `GET /v1/console/issuer`
+pub(super) async fn issuer(State(shared): State<Arc<Shared>>) -> Answer<ConsoleIssuerRow> {
+    let name = the_issuer(&shared)?.name().to_owned();
+    Ok(Json(ConsoleIssuerRow { name }))
+}
+
+/// `POST /v1/console/issuer/begin`
+pub(super) async fn issuer_begin(
+    State(shared): State<Arc<Shared>>,
+    Json(ConsoleIssuerWanted { redirect }): Json<ConsoleIssuerWanted>,
+) -> Answer<ConsoleIssuerBegun> {
+    let issuer = the_issuer(&shared)?;
+    let flow = shared.services.console_flows.begin(clock::since_start());
+    let asked = Asked {
+        state: &flow.state,
+        nonce: &flow.nonce,
+        verifier: &flow.verifier,
+        redirect: &redirect,
+    };
+    let url = issuer.provider.address(asked).await;
+    let away = |why: String| Trouble(StatusCode::SERVICE_UNAVAILABLE, why);
+    Ok(Json(ConsoleIssuerBegun {
+        url: url.map_err(|why| away(why.to_string()))?,
+        ticket: flow.ticket,
+    }))
+}
+
+/// `POST /v1/console/issuer/end`
+pub(super) async fn issuer_end(
+    State(shared): State<Arc<Shared>>,
+    Json(answer): Json<ConsoleIssuerAnswer>,
+) -> Answer<ConsoleVouched> {
+    let client: IpAddr = answer.client.parse().map_err(Trouble::bad)?;
+    let client = client.to_canonical();
+    let issuer = the_issuer(&shared)?;
+    let services = &shared.services;
+    match vouched(&shared, &issuer, client, &answer).await {
+        Ok(Vouched { name, role, stamp }) => {
+            let how = AtConsole::Issuer;
+            services
+                .journal
+                .signed_in_at_console(Some(client), &name, how);
+            let what = format!("as {role}, from {client}, by {}", issuer.name());
+            act::came_in(Arc::clone(&services.audit), &name, "issuer", what).await;
+            Ok(Json(ConsoleVouched {
+                role: role.to_string(),
+                seconds: issuer.settings.absolute_timeout.as_secs(),
+                name,
+                stamp,
+            }))
+        }
+        Err(Unvouched::Refused(why)) => {
+            services.journal.refused_at_console(client, &why);
+            Err(Trouble(StatusCode::UNAUTHORIZED, why))
+        }
+        Err(Unvouched::Away(why)) => Err(Trouble(StatusCode::SERVICE_UNAVAILABLE, why)),
+    }
+}
+
+async fn vouched(
+    shared: &Shared,
+    issuer: &Arc<ConsoleIssuer>,
+    client: IpAddr,
+    answer: &ConsoleIssuerAnswer,
+) -> Result<Vouched, Unvouched> {
+    let services = &shared.services;
+    let refused = |why: &str| Unvouched::Refused(why.to_owned());
+    let flow = (services.console_flows).find(&answer.ticket, &answer.state, clock::since_start());
+    let flow = flow.ok_or_else(|| {
+        refused("this sign-in was not begun in this browser, or too long ago: begin it again")
+    })?;
+    if let Some(error) = &answer.error {
+        let error: String = error.chars().take(ERROR_CHARACTERS_MAX).collect();
+        let why = format!("the issuer says: {}", mail::escaped(&error));
+        return Err(Unvouched::Refused(why));
+    }
+    let brought = Brought {
+        code: &answer.code,
+        issuer: answer.issuer.as_deref(),
+        verifier: &flow.verifier,
+        redirect: &answer.redirect,
+    };
+    let active = services.active();
+    let settings = active.sign_in_settings();
+    let vouched = (services.sign_ins).by_issuer(settings, issuer, client, &flow, brought);
+    let vouched = vouched.await?;
+    match services.console_flows.use_up(&flow, clock::since_start()) {
+        true => Ok(vouched),
+        false => Err(refused("this sign-in is used up: begin it again")),
+    }
+}
+
+fn the_issuer(shared: &Shared) -> Result<Arc<ConsoleIssuer>, Trouble> {
+    let issuer = shared.services.active().sign_in_settings().issuer.clone();
+    issuer.ok_or_else(|| {
+        let why = "no issuer vouches for people here: [console.oidc] would name one";
+        Trouble(StatusCode::NOT_FOUND, why.to_owned())
+    })
+}
+
 /// `POST /v1/console/still`
 pub(super) async fn still(
     State(shared): State<Arc<Shared>>,
-    Json(ConsoleUser { user }): Json<ConsoleUser>,
+    Json(ConsoleUser { user, stamp }): Json<ConsoleUser>,
 ) -> Answer<ConsoleStill> {
     let nobody = || Trouble(StatusCode::NOT_FOUND, "nobody at the console".to_owned());
     let name = prepare_name(&user).ok_or_else(nobody)?;
-    let sources = Arc::clone(&shared.services.active().sign_in_settings().sources);
+    let active = shared.services.active();
+    let settings = active.sign_in_settings();
+    let sources = Arc::clone(&settings.sources);
+    if let Some(stamp) = stamp.filter(|stamp| is_by_issuer(stamp)) {
+        let issuer = settings.issuer.clone().ok_or_else(nobody)?;
+        return still_by_issuer(issuer, sources, name, stamp).await;
+    }
     let sought = Arc::clone(&sources);
     // A directory may have to be asked.
     let found = tokio::task::spawn_blocking(move || sought.find(&name)).await;
@@ -129,6 +249,29 @@ pub(super) async fn still(
             }))
         }
         Found::Barred | Found::Nobody => Err(nobody()),
+    }
+}
+
+/// The same of somebody for whom an issuer vouched.
+async fn still_by_issuer(
+    issuer: Arc<ConsoleIssuer>,
+    sources: Arc<Sources>,
+    name: String,
+    stamp: String,
+) -> Answer<ConsoleStill> {
+    let away = |why: String| Trouble(StatusCode::SERVICE_UNAVAILABLE, why);
+    // A directory may have to be asked.
+    let found = tokio::task::spawn_blocking(move || issuer.still(&sources, &name, &stamp)).await;
+    let found = found.map_err(|fault| away(fault.to_string()))?;
+    match found.map_err(|why| away(why.to_string()))? {
+        Some(Vouched { role, stamp, .. }) => Ok(Json(ConsoleStill {
+            role: role.to_string(),
+            stamp,
+        })),
+        None => Err(Trouble(
+            StatusCode::NOT_FOUND,
+            "nobody at the console".to_owned(),
+        )),
     }
 }
 

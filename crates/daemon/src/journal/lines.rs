@@ -23,8 +23,9 @@ use tracing::{debug, error, info, warn};
 use tls::TlsError;
 
 /// Logs that somebody is signed in at the console.
-pub(super) fn signed_in_at_console(client: IpAddr, user: &str) {
-    info!(%client, user, way = "console", "signed in");
+pub(super) fn signed_in_at_console(client: Option<IpAddr>, user: &str, by: &str) {
+    let client = client.map(tracing::field::display);
+    info!(client, user, way = "console", by, "signed in");
 }
 
 /// Logs that somebody is not.

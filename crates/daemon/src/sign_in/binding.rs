@@ -16,6 +16,7 @@ fn door(binds: bool) -> SignInSettings {
     SignInSettings {
         sources: Arc::new(Sources::new(users, Vec::new())),
         tokens: None,
+        issuer: None,
         binds,
     }
 }

@@ -57,6 +57,7 @@ fn settings(people: People) -> SignInSettings {
     SignInSettings {
         sources: Arc::new(Sources::new(Users::default(), vec![Arc::new(people)])),
         tokens: None,
+        issuer: None,
         binds: true,
     }
 }

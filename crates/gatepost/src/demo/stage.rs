@@ -73,10 +73,11 @@ impl Stage {
         let spool = daemon::open_spool(&loaded.config)?;
         let bound = daemon::bind(&loaded.config, &[])?;
         let settings = crate::console::settings(&loaded.config, false);
+        let lifetimes = crate::console::lifetimes(&loaded.config);
         let running = Relay::start(loaded.config, spool, bound, None, daemon::fixed_source())
             .await
             .map_err(|why| why.to_string())?;
-        let router = console::router(running.api(), settings);
+        let router = console::Console::new(running.api(), lifetimes).router(settings);
         let pages = tokio::spawn(pages.serve(router, None));
         let addresses = running.addresses().await;
         let at = |wanted: &str| {

@@ -46,7 +46,7 @@ impl Keys {
         Ok(Self::by(source, Https::new(resolver, None)?))
     }
 
-    pub(super) fn by(source: &KeySource, https: Https) -> Self {
+    pub(crate) fn by(source: &KeySource, https: Https) -> Self {
         Self {
             source: source.clone(),
             https,

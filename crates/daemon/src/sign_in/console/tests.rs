@@ -35,6 +35,7 @@ static SETTINGS: LazyLock<SignInSettings> = LazyLock::new(|| {
     SignInSettings {
         sources: Arc::new(Sources::new(users, Vec::new())),
         tokens: None,
+        issuer: None,
         binds: false,
     }
 });
