@@ -16,6 +16,7 @@ use crate::options::{
 };
 use crate::parts::Sections;
 use crate::settings::{Settings, positive};
+use crate::shown::Written;
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, after_queue, auth, console, deliveries, directories, domains,
@@ -91,7 +92,7 @@ pub(crate) fn assemble(
         control: control(settings, &data_dir),
         list_files,
         fixed: Vec::new(), // Known when all values are.
-        shown: Vec::new(),
+        written: Written::default(),
         text: Arc::default(),
         fingerprint,
         relay_tests: Vec::new(),

@@ -15,7 +15,7 @@ use route::{Routes, TlsDemand};
 use screening::{Screens, When};
 
 use crate::relay_test::RelayTest;
-use crate::shown::Shown;
+use crate::shown::Written;
 
 /// The whole configuration, checked and typed. Immutable; a reload makes a new one.
 #[derive(Debug)]
@@ -98,8 +98,8 @@ pub struct Config {
     pub posture: Posture,
     /// What options that cannot change while the relay runs mean, with their keys.
     pub fixed: Vec<(String, String)>,
-    /// Every option in force with its value and place, for [`crate::show`].
-    pub shown: Vec<Shown>,
+    /// What was written, for [`Config::options`].
+    pub(crate) written: Written,
     /// The text of the main file. No secret is in it: options name where one is.
     pub text: Arc<str>,
     /// A digest of the text of the configuration files (the files that they name beside themselves

@@ -12,10 +12,9 @@ use crate::environment::Environment;
 use crate::form::Item;
 use crate::options::{limits, pickup, relay, submit, top};
 use crate::settings::Settings;
-use crate::show::shown;
-use crate::shown::Shown;
+use crate::shown::Written;
 use crate::source::Span;
-use crate::table::row;
+use crate::table::rows;
 use crate::text::text_of;
 use crate::{Config, Files, document};
 
@@ -162,9 +161,8 @@ fn finish(
     let (errors, warnings): (Vec<_>, Vec<_>) = found.partition(|d| d.severity == Severity::Error);
     match config {
         Some(mut config) if errors.is_empty() => {
-            let shown = shown(&settings, &config);
-            config.fixed = fixed(&shown);
-            config.shown = shown;
+            config.written = Written::of(&settings);
+            config.fixed = fixed(&config);
             Ok(Loaded { config, warnings })
         }
         Some(_) | None => Err(cut(errors)),
@@ -172,12 +170,14 @@ fn finish(
 }
 
 /// What the options mean that cannot change while the relay runs.
-fn fixed(shown: &[Shown]) -> Vec<(String, String)> {
-    let fixed = shown.iter().filter_map(|shown| {
-        let row = row(&shown.key).filter(|row| !row.definition.facts().reloads)?;
-        Some((shown.key.clone(), row.definition.meant_by(&shown.value)?))
+fn fixed(config: &Config) -> Vec<(String, String)> {
+    let rows = rows().iter();
+    let fixed = rows.filter(|row| !row.definition.facts().reloads);
+    let meant = fixed.filter_map(|row| {
+        let shown = config.option(&row.key)?;
+        Some((shown.key, row.definition.meant_by(&shown.value)?))
     });
-    fixed.collect()
+    meant.collect()
 }
 
 /// Warnings are left out beside errors: they would only hide them, and may follow from them.

@@ -31,7 +31,7 @@ fn forwards_are_read_and_shown_by_their_lines() {
     );
     let loaded = good(&text);
     assert_eq!(loaded.warnings, []);
-    let shown = show(&loaded.config.shown, true);
+    let shown = show(&loaded.config, true);
     let lines: Vec<&str> = shown
         .lines()
         .filter(|line| line.starts_with("forward"))

@@ -58,7 +58,7 @@ fn a_rate_that_is_none_is_an_error_that_says_how_to_write_one() {
 /// The options of a route that are in force, each with its place.
 fn shown(lines: &str) -> Vec<String> {
     let loaded = good(&format!("[route.r]\nhosts = \"[mx.test]\"\n{lines}\n"));
-    let options = loaded.config.shown.iter();
+    let options = loaded.config.options();
     let of_route = options.filter(|option| option.key.starts_with("route.r."));
     let set = of_route.filter(|option| option.place != Place::Default);
     set.map(|option| {

@@ -360,7 +360,7 @@ fn the_preset_of_iis_sets_what_is_not_written() {
     let loaded = good("[queue]\npreset = \"iis\"\n");
     assert_eq!(loaded.config.queue.retry, [15, 30, 60, 240].map(minutes));
     assert!(
-        show(&loaded.config.shown, false)
+        show(&loaded.config, false)
             .contains("queue.retry = [\"15m\", \"30m\", \"60m\", \"240m\"]  # default")
     );
     let own = good("[queue]\npreset = \"iis\"\nretry = [\"2m\"]\n");
@@ -424,8 +424,8 @@ fn what_is_shown_can_be_traced() {
     let changed = "hostname = \"a.test\"  # gatepost.toml:1\n\
         relay.allow = [\"10.0.0.1\", \"10.0.0.2\"]  # gatepost.toml:3\n\
         spool.node = \"a\"  # gatepost.toml:8, not in force yet\n";
-    assert_eq!(show(&loaded.config.shown, true), changed);
-    let all = show(&loaded.config.shown, false);
+    assert_eq!(show(&loaded.config, true), changed);
+    let all = show(&loaded.config, false);
     assert!(
         all.contains("\nqueue.expire = \"2d\"  # default\n"),
         "{all}"
@@ -489,7 +489,7 @@ fn every_option_can_be_written() {
         }
         let text = format!("{head}{name} = 1979-05-27\n");
         let said = match config::parse("f", &text, &memory::environment()) {
-            Ok(loaded) => show(&loaded.config.shown, true),
+            Ok(loaded) => show(&loaded.config, true),
             Err(why) => why.to_string(),
         };
         let taken = said.contains(&format!("`{name}`")) && said.contains("must be")

@@ -126,8 +126,7 @@ fn show(cli: &Cli, changed: bool) -> Outcome {
     if cli.json {
         let rows: Vec<_> = loaded
             .config
-            .shown
-            .iter()
+            .options()
             .map(|shown| {
                 serde_json::json!({
                     "key": shown.key,
@@ -138,7 +137,7 @@ fn show(cli: &Cli, changed: bool) -> Outcome {
             .collect();
         return output::json(&rows);
     }
-    say!("{}", config::show(&loaded.config.shown, changed).trim_end());
+    say!("{}", config::show(&loaded.config, changed).trim_end());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::schema::{PAGE_OCTETS, StoreError, open_writer};
 use crate::term::Terms;
-use crate::words::Words;
+use crate::words::{Sweep, Words};
 use crate::{Row, Transcript, record, transcript};
 
 /// Rows of a segment: so many are looked through at most where no terms help, and so many terms at
@@ -13,6 +13,8 @@ use crate::{Row, Transcript, record, transcript};
 const SEGMENT_ROWS: i64 = 8192;
 /// Rows that are taken away in one step.
 const TRIM_ROWS: i64 = 2048;
+/// After so many rows it is looked again which texts are in use.
+const SWEEP_AGAIN: i64 = 1_000_000;
 /// Pages that are given back to the disk in one step.
 const VACUUM_PAGES: u32 = 512;
 
@@ -20,6 +22,9 @@ const VACUUM_PAGES: u32 = 512;
 pub struct Store {
     connection: Connection,
     words: Words,
+    /// Finds those that no row uses any more, while it runs; and from which row on it is to run.
+    sweep: Option<Sweep>,
+    sweeps_at: i64,
     /// Octets of all transcripts.
     transcripts: u64,
     /// Terms of the last segment, which has none in the file yet.
@@ -43,7 +48,7 @@ impl Store {
 
     pub(crate) fn open_in_segments(path: &Path, segment_rows: i64) -> Result<Self, StoreError> {
         let connection = open_writer(path)?;
-        let words = Words::read_few(&connection)?;
+        let words = Words::read(&connection)?;
         let one = |question: &str| -> rusqlite::Result<i64> {
             let number: Option<i64> = connection.query_row(question, (), |row| row.get(0))?;
             Ok(number.unwrap_or(0))
@@ -55,6 +60,8 @@ impl Store {
             connection,
             transcripts,
             words,
+            sweep: None,
+            sweeps_at: 0,
             open: Terms::default(),
             first,
             next,
@@ -196,8 +203,8 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Takes away one step of what is too much: rows and transcripts from before `keep_from`, and the
-    /// oldest ones as long as they need more than `octets_max`. Whether there may be more to take
+    /// Takes away one step of what is too much: rows and transcripts from before `keep_from`, the
+    /// oldest ones as long as they need more than `octets_max`, and texts that no row uses. Whether there may be more to take
     /// away.
     ///
     /// # Errors
@@ -213,6 +220,7 @@ impl Store {
         let is_too_large = (pages - free.min(pages)) * PAGE_OCTETS > octets_max;
         let oldest = match self.oldest()? {
             Some((n, at)) if is_too_large || at < keep_from => n,
+            _ if self.sweeps() => return self.sweep(),
             _ => {
                 let gives_back = free > 0 && pages * PAGE_OCTETS > octets_max;
                 return Ok(gives_back && self.give_back()?);
@@ -231,6 +239,21 @@ impl Store {
         forget_segments(&transaction)?;
         transaction.commit()?;
         Ok(taken > 0)
+    }
+
+    fn sweeps(&self) -> bool {
+        self.sweep.is_some() || (self.words.are_many() && self.next >= self.sweeps_at)
+    }
+
+    /// One step towards forgetting texts that no row uses.
+    fn sweep(&mut self) -> Result<bool, StoreError> {
+        let mut sweep = self.sweep.take().unwrap_or_default();
+        if sweep.step(&self.connection, self.next, &mut self.words)? {
+            self.sweeps_at = self.next + SWEEP_AGAIN;
+        } else {
+            self.sweep = Some(sweep);
+        }
+        Ok(true)
     }
 
     /// Ends the last segment, full or not.

@@ -264,6 +264,51 @@ fn what_is_old_or_too_much_goes_in_steps() {
     assert_eq!(all(&reader, "", 10, false, 100)[0], sample(20_001));
 }
 
+/// A row whose deciding line nobody else has.
+fn of_line(number: u64) -> Row {
+    Row {
+        place: format!("gatepost.toml:{number}").into(),
+        ..Row::new(after(number), TrackedResult::Refused, Stage::Rcpt)
+    }
+}
+
+#[test]
+fn texts_are_forgotten_that_no_row_uses_any_more_a_few_rows_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    let (mut store, reader) = (Store::open(&path).unwrap(), Reader::open(&path).unwrap());
+    let stored = || all(&reader, "", 8192, false, 8192);
+    let most = crate::words::WORDS_MAX as u64;
+    let rows: Vec<Row> = (0..most + 1).map(of_line).collect();
+    store.append(&rows).unwrap();
+    // One too many: that row does not say its line.
+    assert_eq!(&*stored()[0].place, "");
+
+    // No text goes as long as rows use it; it is looked through once.
+    let mut steps = 0;
+    while store.trim(START, u64::MAX).unwrap() {
+        steps += 1;
+    }
+    assert_eq!(steps, rows.len().div_ceil(4096));
+    assert_eq!(stored()[1], of_line(most - 1));
+    drop(store);
+
+    // Those of rows that went do, also when rows come meanwhile; the others stay, and there is room.
+    let mut store = Store::open(&path).unwrap();
+    let kept = most - 10_000;
+    assert!(store.trim(after(kept), u64::MAX).unwrap());
+    store.append(&[of_line(kept), of_line(most - 1)]).unwrap();
+    while store.trim(after(kept), u64::MAX).unwrap() {}
+    store.append(&[of_line(most + 2)]).unwrap();
+    let stored = stored();
+    assert_eq!(stored[..3], [most + 2, most - 1, kept].map(of_line));
+    assert!(
+        stored[4..]
+            .iter()
+            .eq(rows[kept as usize..most as usize].iter().rev())
+    );
+}
+
 #[test]
 fn whoever_opens_it_knows_whether_it_was_closed() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -11,8 +11,47 @@ pub(crate) struct Words {
     texts: HashMap<i64, Arc<str>>,
 }
 
-/// More than so many are no longer few: whatever they are, they are not remembered.
-const WORDS_MAX: usize = 10_000;
+/// More than so many are no longer few: whatever they are, they are not remembered. A configuration may
+/// well have a line for each of ten thousand domains.
+pub(crate) const WORDS_MAX: usize = 32_768;
+/// Rows that are looked at in one step.
+const SWEEP_ROWS: i64 = 4096;
+
+/// Looks through all rows for the texts that are in use, a few rows at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    /// The row that is looked at next.
+    next: i64,
+    used: HashSet<i64>,
+}
+
+impl Sweep {
+    /// One step; `end` is the number of the row that will be written next. Whether it was the last one,
+    /// after which the texts that no row uses are forgotten.
+    pub(crate) fn step(
+        &mut self,
+        connection: &Connection,
+        end: i64,
+        words: &mut Words,
+    ) -> rusqlite::Result<bool> {
+        let mut statement = connection.prepare_cached(
+            "SELECT n, listener, tls, place FROM row WHERE n >= ?1 ORDER BY n LIMIT ?2",
+        )?;
+        let mut rows = statement.query((self.next, SWEEP_ROWS))?;
+        let mut is_last = true;
+        while let Some(row) = rows.next()? {
+            for column in 1..=3 {
+                self.used.extend(row.get::<_, Option<i64>>(column)?);
+            }
+            self.next = row.get::<_, i64>(0)? + 1;
+            is_last = self.next >= end;
+        }
+        if is_last {
+            words.keep(connection, &self.used)?;
+        }
+        Ok(is_last)
+    }
+}
 
 impl Words {
     pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Self> {
@@ -25,18 +64,23 @@ impl Words {
         Ok(words)
     }
 
-    /// The same, once those are forgotten that no row uses any more, should there be many.
-    pub(crate) fn read_few(connection: &Connection) -> rusqlite::Result<Self> {
-        let words = Self::read(connection)?;
-        if words.numbers.len() < WORDS_MAX / 2 {
-            return Ok(words);
+    /// Whether so many are known that those are to be forgotten which no row uses any more.
+    pub(crate) fn are_many(&self) -> bool {
+        self.numbers.len() >= WORDS_MAX / 4 * 3
+    }
+
+    /// Forgets all that are not in use.
+    fn keep(&mut self, connection: &Connection, used: &HashSet<i64>) -> rusqlite::Result<()> {
+        let transaction = connection.unchecked_transaction()?;
+        let mut delete = transaction.prepare_cached("DELETE FROM word WHERE number = ?1")?;
+        for number in self.texts.keys().filter(|number| !used.contains(number)) {
+            delete.execute((number,))?;
         }
-        connection.execute_batch(
-            "DELETE FROM word WHERE number NOT IN (SELECT listener FROM row WHERE listener IS NOT NULL
-             UNION SELECT tls FROM row WHERE tls IS NOT NULL
-             UNION SELECT place FROM row WHERE place IS NOT NULL)",
-        )?;
-        Self::read(connection)
+        drop(delete);
+        transaction.commit()?;
+        self.texts.retain(|number, _| used.contains(number));
+        self.numbers.retain(|_, number| used.contains(number));
+        Ok(())
     }
 
     fn know(&mut self, number: i64, text: &str) {

@@ -118,9 +118,8 @@ fn by_hand(key: &str, file: &str) -> String {
 
 fn risk(before: &Config, after: &Config) -> Option<String> {
     let of = |config: &Config| {
-        let mut shown = config.shown.iter();
-        let found = shown.find(|one| one.key == ACCEPT_RISK);
-        found.map(|one| (one.value.clone(), one.place.clone()))
+        let found = config.option(ACCEPT_RISK);
+        found.map(|one| (one.value, one.place))
     };
     let (_, place) = match (of(before), of(after)) {
         (Some(_), _) | (_, None) => return None,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use config::{Change, Config, Edit, Shown};
+use config::{Change, Config, Edit};
 use mail::Place;
 
 pub(super) use self::apply::{apply, roll_back, versions};
@@ -94,7 +94,7 @@ fn difference(shared: &Shared, config: &Config, file: &Path) -> Option<String> {
 /// The files beside the main one that say something.
 fn included(config: &Config, main: Option<&Path>) -> BTreeSet<String> {
     let main = main.map(|main| main.display().to_string());
-    let files = config.shown.iter().filter_map(|shown| match &shown.place {
+    let files = config.written().filter_map(|shown| match &shown.place {
         Place::Line { file, .. } => Some(file.to_string()),
         Place::Default | Place::Preset => None,
     });
@@ -104,9 +104,9 @@ fn included(config: &Config, main: Option<&Path>) -> BTreeSet<String> {
 /// `GET /v1/config/options`
 async fn options(State(shared): State<Arc<Shared>>) -> Answer<Vec<ConfigOption>> {
     let active = shared.services.active();
-    let shown = &active.setup.config.shown;
+    let config = &active.setup.config;
     let all = config::described().map(|option| ConfigOption {
-        values: values(shown, option.pattern),
+        values: values(config, option.pattern),
         key: option.key,
         section: option.section,
         takes: option.takes,
@@ -119,12 +119,12 @@ async fn options(State(shared): State<Arc<Shared>>) -> Answer<Vec<ConfigOption>>
     Ok(Json(all.collect()))
 }
 
-fn values(shown: &[Shown], pattern: &str) -> Vec<ConfigValue> {
-    let of_option = shown.iter().filter(|shown| shown.option == pattern);
+fn values(config: &Config, pattern: &str) -> Vec<ConfigValue> {
+    let of_option = config.values_of(pattern).into_iter();
     of_option
         .map(|shown| ConfigValue {
-            key: shown.key.clone(),
-            value: shown.value.clone(),
+            key: shown.key,
+            value: shown.value,
             place: shown.place.to_string(),
         })
         .collect()

@@ -128,7 +128,6 @@ async fn way(
         facts.push(Fact::at(name, text, &site.place));
         let settings = Settings {
             config: inquiries.config(),
-            shown: &inquiries.config().shown,
             site,
             recipient: &recipient,
         };
@@ -148,8 +147,8 @@ async fn way(
         turn = otherwise.map(|site| ("if not reached", site));
     }
     facts.extend(match rule.filter(|_| on_demand.is_some()) {
-        Some(rule) => settings::of_waiting(&inquiries.config().shown, rule),
-        None => settings::of_retries(&inquiries.config().shown),
+        Some(rule) => settings::of_waiting(inquiries.config(), rule),
+        None => settings::of_retries(inquiries.config()),
     });
     Way {
         recipient,

@@ -31,7 +31,7 @@ impl Fact {
     }
 
     /// An option, as it is in force.
-    pub(super) fn of(name: &'static str, shown: &Shown) -> Self {
-        Self::at(name, shown.value.clone(), &shown.place)
+    pub(super) fn of(name: &'static str, shown: Shown) -> Self {
+        Self::at(name, shown.value, &shown.place)
     }
 }

@@ -1,6 +1,6 @@
 //! What the configuration says of deliveries to a site, each with its line.
 
-use config::{Config, RouteAuth, RouteCredentials, Shown};
+use config::{Config, RouteAuth, RouteCredentials};
 use delivery::SentAs;
 use mail::Mailbox;
 use relay_policy::{DomainRule, rule_for};
@@ -12,7 +12,6 @@ use super::words;
 /// The settings that hold for mail to one recipient.
 pub(super) struct Settings<'a> {
     pub config: &'a Config,
-    pub shown: &'a [Shown],
     pub site: &'a Site,
     pub recipient: &'a Mailbox,
 }
@@ -87,8 +86,9 @@ impl Settings<'_> {
 
     fn chosen(&self, choices: &[Choice]) -> Vec<Fact> {
         let chosen = choices.iter().filter_map(|(name, of_route, of_all)| {
-            let of_route = self.route_key(of_route).and_then(|key| self.find(&key));
-            let shown = of_route.or_else(|| self.find(of_all))?;
+            let of_route = self.route_key(of_route);
+            let of_route = of_route.and_then(|key| self.config.option(&key));
+            let shown = of_route.or_else(|| self.config.option(of_all))?;
             Some(Fact::of(name, shown))
         });
         chosen.collect()
@@ -98,7 +98,8 @@ impl Settings<'_> {
     fn tls(&self, demand: TlsDemand) -> Fact {
         let word = words::demand(demand);
         let keys = [self.domain_key("tls"), self.route_key("tls")];
-        let mut written = keys.iter().flatten().filter_map(|key| self.find(key));
+        let keys = keys.iter().flatten();
+        let mut written = keys.filter_map(|key| self.config.option(key));
         if let Some(shown) = written.find(|shown| unquoted(&shown.value) == word) {
             return Fact::of("tls", shown);
         }
@@ -107,7 +108,7 @@ impl Settings<'_> {
             let text = format!("\"{word}\", since a password is given there");
             return Fact::at("tls", text, &auth.place);
         }
-        let of_all = self.find("outbound.tls");
+        let of_all = self.config.option("outbound.tls");
         let of_all = of_all.map(|shown| Fact::of("tls", shown));
         of_all.unwrap_or_else(|| Fact::found("tls", word.to_owned()))
     }
@@ -144,29 +145,19 @@ impl Settings<'_> {
         let rule = rule_for(&self.config.rules, self.recipient)?;
         Some(format!("domain.{}.{option}", rule.name))
     }
-
-    fn find(&self, key: &str) -> Option<&Shown> {
-        find(self.shown, key)
-    }
 }
 
 /// When it is tried again, and for how long.
-pub(super) fn of_retries(shown: &[Shown]) -> Vec<Fact> {
-    let of = |(name, key): &(&'static str, &str)| Some(Fact::of(name, find(shown, key)?));
+pub(super) fn of_retries(config: &Config) -> Vec<Fact> {
+    let of = |(name, key): &(&'static str, &str)| Some(Fact::of(name, config.option(key)?));
     OF_RETRIES.iter().filter_map(of).collect()
 }
 
 /// For how long it waits for somebody who asks.
-pub(super) fn of_waiting(shown: &[Shown], rule: &DomainRule) -> Vec<Fact> {
+pub(super) fn of_waiting(config: &Config, rule: &DomainRule) -> Vec<Fact> {
     let key = format!("domain.{}.on_demand.expire", rule.name);
-    let expires = find(shown, &key).map(|shown| Fact::of("expires", shown));
+    let expires = config.option(&key).map(|shown| Fact::of("expires", shown));
     expires.into_iter().collect()
-}
-
-/// Names of domains may be written in any case, and are shown in quotation marks.
-fn find<'a>(shown: &'a [Shown], key: &str) -> Option<&'a Shown> {
-    let mut all = shown.iter();
-    all.find(|shown| shown.key.replace('"', "").eq_ignore_ascii_case(key))
 }
 
 fn unquoted(value: &str) -> &str {
