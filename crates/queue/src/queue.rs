@@ -170,7 +170,7 @@ impl Queue {
                 self.load_bouncing(turn);
                 self.on_domains(domains, turn);
                 if self.routes.files_elsewhere() {
-                    self.file_all(now);
+                    self.file_all(now + filing::START_PAUSE);
                 }
             }
             Event::Stored {

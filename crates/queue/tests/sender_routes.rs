@@ -155,6 +155,29 @@ fn a_start_with_other_routes_finds_all_that_waits() {
     }
 }
 
+/// All that waits is looked through after a start, page by page and when what is due has begun to go.
+#[test]
+fn a_start_looks_for_what_is_misfiled_after_the_first_deliveries_and_a_page_at_a_time() {
+    let mut harness = Harness::new(exact(), by_mx());
+    let pause = harness.pause(Some(MX), None);
+    harness.set_pauses(vec![pause]);
+    for n in 0..10_000 {
+        harness.store(n, BRAND, BOB);
+    }
+    harness.store(10_000, BRAND, &["eve@y.test"]);
+    harness.disk_works = false;
+    harness.restart(exact(), brand());
+    harness.disk_works = true;
+    harness.run(Duration::from_secs(2));
+    assert!(!harness.sent.is_empty());
+    assert_eq!(harness.filed_read, 0);
+    harness.run(Duration::from_secs(4));
+    // One every twenty milliseconds, and no more.
+    assert!(harness.filed_read <= 60, "{}", harness.filed_read);
+    harness.run(minutes(2));
+    assert_eq!(harness.disk.waiting(), 0);
+}
+
 #[test]
 fn what_could_not_be_filed_anew_is_after_a_while() {
     let mut harness = Harness::new(exact(), brand());

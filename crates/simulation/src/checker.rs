@@ -11,10 +11,11 @@ mod operations;
 mod pace;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Outcome, QueueId, Timestamp};
+use mail::{Outcome, QueueId, Reply, Timestamp};
+use route::Hours;
 use spool::{Content, Model, NewMessage, Recipient, Spool};
 
 use self::notice::Notice;
@@ -31,7 +32,7 @@ const EXPIRE: Duration = Duration::from_secs(24 * 3600);
 /// All that is known of all messages.
 #[derive(Default)]
 pub(crate) struct Checker {
-    pub(crate) submissions: Vec<Rc<Submission>>,
+    pub(crate) submissions: Vec<Arc<Submission>>,
     pub(crate) totals: Totals,
     /// How much goes where in a time.
     pub(crate) pace: Pace,
@@ -46,6 +47,12 @@ pub(crate) struct Checker {
     operations: Operations,
     /// When mail for a domain on demand was asked for last, where there is such a domain.
     pub(crate) asked: Option<Timestamp>,
+    /// When mail goes to the routes that have hours.
+    pub(crate) hours: Option<Hours>,
+    /// Of messages that came as files, the queue id of each.
+    files: BTreeMap<usize, QueueId>,
+    /// Files that were taken, or set aside as bad.
+    ended_files: BTreeSet<usize>,
     violation: Option<String>,
 }
 
@@ -150,6 +157,12 @@ impl Checker {
             Content::Inline(content) if own => Some(content.to_vec()),
             Content::Inline(_) | Content::Large(_) => None,
         };
+        if let Some(number) = submission.filter(|number| self.is_file(*number)) {
+            let before = *self.files.entry(number).or_insert(first);
+            if before != first {
+                self.violate(format!("file {number} is stored as {before} and {first}"));
+            }
+        }
         let stored = Stored {
             arrived: new.message.arrived,
             first,
@@ -162,6 +175,30 @@ impl Checker {
         match notice {
             Some(notice) => self.on_notice(&notice, new.message.arrived),
             None => self.totals.count("messages stored"),
+        }
+    }
+
+    fn is_file(&self, number: usize) -> bool {
+        let submission = self.submissions.get(number);
+        submission.is_some_and(|submission| submission.is_file)
+    }
+
+    /// A file is handed over under this id, whose message the spool does not have. Where it had it
+    /// before, all of it has reached its recipients, and its file was there again after a crash, or
+    /// still was: it goes out twice.
+    pub(crate) fn on_offered(&mut self, id: QueueId) {
+        if self.stored.remove(&id).is_some() {
+            self.totals.count("files sent twice");
+        }
+    }
+
+    /// A file will never be sent: somebody in it is not allowed.
+    pub(crate) fn on_bad_file(&mut self, number: usize, why: &Reply) {
+        self.totals.count("files refused");
+        self.ended_files.insert(number);
+        let recipients = &self.submissions[number].recipients;
+        if recipients.iter().all(|one| one.allowed) {
+            self.violate(format!("file {number} was refused: {why}"));
         }
     }
 
@@ -285,6 +322,9 @@ impl Checker {
         accepted: &[usize],
     ) {
         let number = message.number;
+        if message.is_file {
+            self.ended_files.insert(number);
+        }
         if message.smuggles {
             self.violate(format!(
                 "message {number} was taken with its bare line ends"

@@ -4,7 +4,7 @@
 mod connection;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use self::connection::Connection;
 use crate::domains::Class;
@@ -23,8 +23,8 @@ pub(crate) struct Client {
 type Open = BTreeMap<usize, BTreeSet<usize>>;
 
 impl Client {
-    pub(crate) fn new(index: usize, class: Class, messages: &[Rc<Submission>]) -> Self {
-        let open = |message: &Rc<Submission>| {
+    pub(crate) fn new(index: usize, class: Class, messages: &[Arc<Submission>]) -> Self {
+        let open = |message: &Arc<Submission>| {
             let recipients = 0..message.recipients.len();
             (message.number, recipients.collect())
         };

@@ -68,6 +68,8 @@ pub enum Sabotage {
     IgnoreLimits,
     /// The queue manager is not told of the rates of sites.
     IgnoreRates,
+    /// The queue manager is not told when routes are open.
+    IgnoreHours,
     /// The queue manager is not told which mail waits until somebody asks for it.
     SendUnasked,
     /// A client hears 250 when its message is given to the disk.
@@ -82,6 +84,10 @@ pub enum Sabotage {
     AnnounceUnstored,
     /// The queue manager is not told of new messages.
     StoreSilently,
+    /// A file that is tried again gets another queue id.
+    ForgetFileIds,
+    /// A file is removed before its message is stored.
+    RemoveFilesEarly,
     /// A session gets the answer to another one's question.
     SwapAnswers,
 }

@@ -2,22 +2,28 @@
 
 mod agent;
 mod manager;
+mod pickup;
 mod sabotage;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use admission::{Rates, Slots};
 use engine::Setup;
 use engine::dispatch::{Dispatch, Event as DispatchEvent};
 use filter::Filter;
-use mail::Timestamp;
+use mail::{Client, Timestamp};
 use queue::AgentId;
+use relay_policy::{AskedBy, Facts, Request, request};
 use spool::{Bulk, Change, Commit, Spool, Verb};
 
 use self::agent::AgentTask;
+use self::pickup::Passage;
 use self::session::Session;
+use crate::domains::Class;
+use crate::settings::FETCHER;
 use crate::world::{Asker, Event, RelayEvent, SocketId, World};
 
 pub(crate) struct Relay {
@@ -31,6 +37,8 @@ pub(crate) struct Relay {
     /// When the manager's next turn is entered.
     next_turn: Option<Timestamp>,
     agents: BTreeMap<AgentId, AgentTask>,
+    /// Files on their way to sessions, by their ends of the connections.
+    passages: BTreeMap<SocketId, Passage>,
     /// A part of the administrator's operations is planned, or under way.
     advancing: bool,
     /// The newest agent: one with a number up to this was started before.
@@ -49,6 +57,7 @@ impl Relay {
             inbox: VecDeque::new(),
             next_turn: None,
             agents: BTreeMap::new(),
+            passages: BTreeMap::new(),
             advancing: false,
             newest: 0,
         };
@@ -56,6 +65,7 @@ impl Relay {
         let started = queue::Event::Started { domains };
         relay.tell(DispatchEvent::Queue(started), world);
         relay.plan_advance(1_000, world);
+        Self::look_into_folder(world);
         world.look_after_disk();
         relay
     }
@@ -85,6 +95,27 @@ impl Relay {
             route: pick_route(verb, world),
         });
         world.commit(change, Asker::Operator { host, verb });
+    }
+
+    /// Somebody has signed in and fetches what waits for him, on this connection. How he signs in and
+    /// asks is left out: there is no certificate in this world.
+    pub(crate) fn on_fetch(&mut self, world: &mut World) {
+        let (rules, now) = (&self.setup.config.rules, world.now());
+        let somewhere = SocketAddr::new(Class::Stranger.address(0), 40_000);
+        let mut client = Client::new(somewhere, somewhere, "internet".into());
+        client.user = Some(FETCHER.into());
+        let facts = Facts::default();
+        let asked = request(rules, &client, &facts, AskedBy::Atrn, Vec::new());
+        let Request::Granted(requested) = asked else {
+            return world.violate(format!("{FETCHER} may not fetch his mail: {asked:?}"));
+        };
+        let agent = self.dispatch.call(now, &requested, &client);
+        world.checker.on_asked(agent.is_some(), now);
+        if let Some(agent) = agent {
+            world.count("mail fetched on a connection of its own");
+            self.start_caller(agent, world);
+        }
+        self.plan_turn(now, world);
     }
 
     /// Octets, or the end of them, arrive on a connection.
@@ -121,6 +152,8 @@ impl Relay {
                     self.tell_changed(world);
                 }
             }
+            RelayEvent::PickUp(number) => self.pick_up(number, world),
+            RelayEvent::FolderSynced => world.folder.sync(),
             RelayEvent::Session(socket, answer) => {
                 self.serve(socket, world, |session| answer(&mut session.incoming));
             }
@@ -204,7 +237,10 @@ impl Relay {
     pub(crate) fn check_limits(&self, world: &mut World) {
         self.check_slots(world);
         let mut sites: BTreeMap<&str, u32> = BTreeMap::new();
-        for task in self.agents.values() {
+        // Who fetches mail has come with a connection of his own.
+        let ours = self.agents.values();
+        let ours = ours.filter(|task| !task.site().starts_with("atrn:"));
+        for task in ours.clone() {
             *sites.entry(task.site()).or_default() += 1;
         }
         let limits = &self.setup.config.queue;
@@ -213,7 +249,7 @@ impl Relay {
                 world.violate(format!("{agents} connections to {site}"));
             }
         }
-        let all = self.agents.len();
+        let all = ours.count();
         if all > limits.connections_max as usize {
             world.violate(format!("{all} connections in all"));
         }

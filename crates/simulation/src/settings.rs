@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use config::{Config, Environment};
 use engine::Setup;
-use route::{RateUnit, SendRate};
+use mail::Zone;
+use route::{Hours, RateUnit, SendRate};
 
 use crate::Sabotage;
 use crate::random::Random;
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) on_demand: bool,
     /// How much may go to each site in a time.
     pub(crate) rate: Option<SendRate>,
+    /// When mail goes to the routes of [`ROUTES_WITH_HOURS`].
+    pub(crate) hours: Option<Hours>,
 }
 
 impl Settings {
@@ -43,12 +46,13 @@ impl Settings {
             cramped: random.chance(40),
             by_sender: random.chance(40),
             rate: random.chance(30).then(|| rate(random)),
+            hours: random.chance(30).then(hours),
         }
     }
 
     /// What the relay runs by after so many reloads, which switch between routes.
     pub(crate) fn setup(&self, reloads: u32, world: &World) -> Arc<Setup> {
-        let mut setup = Setup::new(self.config(reloads));
+        let mut setup = Setup::new(self.config(reloads, world));
         if self.cramped {
             setup.queue.ready_per_site_max = 4;
             setup.queue.ready_max = 6;
@@ -67,13 +71,18 @@ impl Settings {
         Arc::new(setup)
     }
 
-    fn config(&self, reloads: u32) -> Config {
+    fn config(&self, reloads: u32, world: &World) -> Config {
         let (route, retry) = match reloads % 3 {
             0 => (r#""[198.18.1.1]""#, r#""1m", "5m", "15m", "30m""#),
             1 => (r#"["[198.18.1.4]", "[198.18.1.1]"]"#, r#""2m", "10m""#),
             _ => (r#""pool""#, r#""1m", "5m", "20m""#),
         };
+        let hours = match &self.hours {
+            Some(_) if !world.is_broken_by(Sabotage::IgnoreHours) => format!("hours = {SPANS:?}"),
+            Some(_) | None => String::new(),
+        };
         let mut text = self.text.replace("ROUTE", route).replace("RETRY", retry);
+        text = text.replace("HOURS", &hours);
         if self.by_sender {
             text.push_str(SENDER_ROUTES[reloads as usize % SENDER_ROUTES.len()]);
         }
@@ -121,8 +130,23 @@ fn rate(random: &mut Random) -> SendRate {
     }
 }
 
+/// Routes that are open at some hours only, where any are.
+pub(crate) const ROUTES_WITH_HOURS: [&str; 2] = ["route:pool", "route:brand"];
+
+/// A run begins at midnight: some end before mail may go, and some of it waits for the next day.
+const SPANS: [&str; 3] = ["00:10-00:25", "01:00-01:20", "13:00-13:30"];
+
+fn hours() -> Hours {
+    let spans = SPANS.iter().flat_map(|text| text.parse());
+    Hours::new(spans.collect(), Zone::utc())
+}
+
+/// Who signs in by this name fetches mail on a connection of his own.
+pub(crate) const FETCHER: &str = "office";
+
 /// Every listed client may ask, the denied one among them.
-const ASKS: &str = r#"on_demand = { clients = ["198.51.100.0/24"], expire = "1d" }"#;
+const ASKS: &str =
+    r#"on_demand = { clients = ["198.51.100.0/24"], users = ["office"], expire = "1d" }"#;
 
 const TEXT: &str = r#"hostname = "relay.gate.example"
 
@@ -150,11 +174,17 @@ type = "blocked"
 [route.pool]
 hosts = ["[198.18.1.2]", { host = "[198.18.1.3]", weight = 3 }]
 order = "spread"
+HOURS
 
 [route.brand]
 hosts = "[198.18.5.1]"
+HOURS
+
+[pickup]
+directory = "/pickup"
 
 [relay]
+pickup = true
 allow = ["198.51.100.0/24", "*.friends.example"]
 deny = ["198.51.100.66"]
 

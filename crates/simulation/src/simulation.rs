@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use mail::Timestamp;
 use spool::Verb;
@@ -11,7 +12,7 @@ use crate::relay::Relay;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::submission::Submission;
-use crate::world::{Event, Owner, SocketId, World, peer};
+use crate::world::{Event, Owner, RelayEvent, SocketId, World, peer};
 use crate::{Plan, Run, Sabotage};
 
 /// Steps after which a run is taken to go on for ever.
@@ -19,6 +20,9 @@ const STEPS_MAX: u64 = 400_000;
 /// Steps between two crashes, at most.
 const CRASH_WITHIN: u64 = 2_500;
 const HOUR_MILLIS: u64 = 3_600_000;
+/// So long after the last fault everything has come to rest: what waits is older than
+/// `queue.expire` by then, and every route was open since.
+const REST: Duration = Duration::from_secs(4 * 86_400);
 
 /// One run: the relay, its clients and servers, and the world between them.
 pub(crate) struct Simulation {
@@ -33,6 +37,8 @@ pub(crate) struct Simulation {
     /// Somebody holds and releases mail in this run.
     operator: bool,
     steps: u64,
+    /// When nothing failed any more.
+    healed: Option<Duration>,
     /// At these steps the relay dies; the next one last.
     crashes: Vec<u64>,
     /// Changes with every step: two runs of one seed must end with the same.
@@ -44,6 +50,7 @@ impl Simulation {
         let mut world = World::new(plan);
         let settings = Settings::new(&mut world.random);
         world.checker.pace = Pace::new(settings.rate, settings.by_sender);
+        world.checker.hours = settings.hours.clone();
         world.checker.asked = settings.on_demand.then_some(Timestamp::default());
         let relay = Some(Relay::start(settings.setup(0, &world), &mut world));
         let mut simulation = Self {
@@ -55,6 +62,7 @@ impl Simulation {
             reloads: 0,
             operator: false,
             steps: 0,
+            healed: None,
             crashes: Vec::new(),
             digest: 0,
         };
@@ -88,6 +96,11 @@ impl Simulation {
             at += self.world.random.between(1, CRASH_WITHIN);
             self.crashes.insert(0, at);
         }
+        if self.settings.on_demand {
+            for _ in 0..self.world.random.below(4) {
+                self.world.within(end, Event::Fetch);
+            }
+        }
         if self.world.random.chance(35) {
             self.plan_operator(end);
         }
@@ -115,6 +128,25 @@ impl Simulation {
         }
     }
 
+    /// Programs of this machine put files into the pickup directory.
+    fn plan_files(&mut self, within: u64) {
+        let World {
+            random, checker, ..
+        } = &mut self.world;
+        if !random.chance(30) {
+            return;
+        }
+        let first = checker.submissions.len();
+        let numbers = first..first + random.size(1, 4);
+        for number in numbers.clone() {
+            let message = Submission::of_file(number, random);
+            checker.submissions.push(Arc::new(message));
+        }
+        for number in numbers {
+            self.world.within(within, Event::FileAppears(number));
+        }
+    }
+
     fn plan_clients(&mut self, faulty_millis: u64) {
         let World {
             random, checker, ..
@@ -124,7 +156,7 @@ impl Simulation {
             let first = checker.submissions.len();
             for number in first..first + random.size(1, 5) {
                 let message = Submission::new(number, class, random);
-                checker.submissions.push(Rc::new(message));
+                checker.submissions.push(Arc::new(message));
             }
             let client = Client::new(index, class, &checker.submissions[first..]);
             self.clients.push(client);
@@ -133,11 +165,15 @@ impl Simulation {
         for index in 0..self.clients.len() {
             self.world.within(within, Event::ClientConnects(index));
         }
+        self.plan_files(within);
     }
 
     /// Runs until nothing more can happen.
     pub(crate) fn run(mut self) -> Result<Run, String> {
         while let Some(event) = self.world.clock.next() {
+            if self.is_at_rest(&event) {
+                break;
+            }
             self.steps += 1;
             if self.crashes.pop_if(|at| *at <= self.steps).is_some() {
                 self.crash();
@@ -160,6 +196,14 @@ impl Simulation {
         Ok(Run { totals, digest })
     }
 
+    /// Whether nothing is left but that routes open and close, which has no end.
+    fn is_at_rest(&self, event: &Event) -> bool {
+        let is_turn = |event: &Event| matches!(event, Event::Relay(RelayEvent::Turn));
+        let clock = &self.world.clock;
+        let is_over = self.healed.is_some_and(|at| clock.elapsed() > at + REST);
+        is_over && self.settings.hours.is_some() && is_turn(event) && clock.has_only(is_turn)
+    }
+
     fn check(&self) -> Result<(), String> {
         let (step, now) = (self.steps, self.world.now());
         let violation = self.world.checker.violation();
@@ -175,6 +219,9 @@ impl Simulation {
             Some(relay) => relay.check_quiet(&mut self.world),
             None => self.world.violate("the relay was not started again".into()),
         }
+        for number in self.world.folder.numbers() {
+            self.world.violate(format!("file {number} is still there"));
+        }
         let now = self.world.now();
         self.world.checker.on_end(&self.world.spool, now);
     }
@@ -189,6 +236,18 @@ impl Simulation {
             }
             Event::Accept(socket) => {
                 self.servers.insert(socket, Server::new(socket, world));
+            }
+            Event::FileAppears(number) => {
+                world.folder.put(number);
+                if self.relay.is_some() {
+                    world.within(3_000, RelayEvent::PickUp(number));
+                }
+            }
+            Event::Fetch => {
+                if let Some(relay) = &mut self.relay {
+                    relay.on_fetch(world);
+                    relay.check_limits(world);
+                }
             }
             Event::Restart => {
                 world.note("the relay starts again");
@@ -211,6 +270,7 @@ impl Simulation {
             Event::FaultsEnd => {
                 world.note("the faults end");
                 world.faulty = false;
+                self.healed = Some(world.clock.elapsed());
                 self.release_all();
             }
             Event::Relay(event) => {
@@ -231,6 +291,11 @@ impl Simulation {
             Owner::Session | Owner::Agent => {
                 if let Some(relay) = &mut self.relay {
                     relay.on_arrival(socket, octets, world);
+                }
+            }
+            Owner::Pickup => {
+                if let Some(relay) = &mut self.relay {
+                    relay.on_reply_to_file(socket, &octets, world);
                 }
             }
             Owner::Client(client) => self.clients[client].on_arrival(socket, &octets, world),

@@ -14,6 +14,8 @@ pub(crate) struct Submission {
     /// The content tries to smuggle a second message past us: it must be refused.
     pub(crate) smuggles: bool,
     pub(crate) eight_bit: bool,
+    /// It comes as a file in the pickup directory.
+    pub(crate) is_file: bool,
 }
 
 /// One of its recipients.
@@ -90,6 +92,24 @@ impl Submission {
             content: content(number, smuggles, eight_bit, random),
             smuggles,
             eight_bit,
+            is_file: false,
+        }
+    }
+
+    /// One in a file, whose envelope has no parameters; with line ends of all kinds it is another
+    /// message when it is handed over.
+    pub(crate) fn of_file(number: usize, random: &mut Random) -> Self {
+        let mut message = Self::new(number, Class::Listed, random);
+        if message.smuggles {
+            message.content = content(number, false, message.eight_bit, random);
+        }
+        for recipient in &mut message.recipients {
+            recipient.notify = None;
+        }
+        Self {
+            smuggles: false,
+            is_file: true,
+            ..message
         }
     }
 

@@ -4,6 +4,7 @@
 mod clock;
 mod disk;
 mod event;
+mod folder;
 mod network;
 
 use std::fmt::Display;
@@ -16,6 +17,7 @@ use spool::Model;
 use self::clock::Clock;
 use self::disk::Disk;
 pub(crate) use self::event::{Asker, Event, Hearing, RelayEvent};
+use self::folder::Folder;
 use self::network::Socket;
 pub(crate) use self::network::{Owner, SocketId, peer};
 use crate::checker::Checker;
@@ -32,6 +34,7 @@ pub(crate) struct World {
     /// By their numbers.
     sockets: Vec<Socket>,
     disk: Disk,
+    pub(crate) folder: Folder,
     /// Everything may fail. This ends at some time, and from then on nothing does.
     pub(crate) faulty: bool,
     /// So many of a hundred commits go wrong meanwhile. None in some runs: a healed disk makes the
@@ -53,6 +56,7 @@ impl World {
             checker: Checker::default(),
             sockets: Vec::new(),
             disk: Disk::default(),
+            folder: Folder::default(),
             faulty: true,
             down: Vec::new(),
         }
@@ -106,6 +110,7 @@ impl World {
         self.clock.forget(|event| matches!(event, Event::Relay(_)));
         self.checker.on_crash();
         self.checker.pace.on_crash(self.sockets.len());
+        self.folder.crash(&mut self.random);
         self.crash_disk();
     }
 

@@ -24,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The same when a page could not be read, or not be written.
 const LONG_PAUSE: Duration = Duration::from_secs(1);
 
+/// After a start, before the first page: what is due goes first.
+pub(super) const START_PAUSE: Duration = Duration::from_secs(5);
+
 /// How far all that waits has been looked through.
 #[derive(Debug, Default)]
 pub(super) struct Filing {
@@ -55,12 +58,12 @@ impl Filing {
 }
 
 impl Queue {
-    /// All that waits is to be looked through, from the beginning.
-    pub(super) fn file_all(&mut self, now: Timestamp) {
+    /// All that waits is to be looked through, from the beginning, at this time.
+    pub(super) fn file_all(&mut self, at: Timestamp) {
         if self.filing.busy {
             self.filing.again = true;
         } else {
-            self.filing.go_on(None, Some(now));
+            self.filing.go_on(None, Some(at));
         }
     }
 

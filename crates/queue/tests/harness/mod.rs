@@ -215,6 +215,9 @@ pub struct Disk {
     pub withheld: BTreeSet<QueueId>,
 }
 
+/// Messages that are read at one moment in any test.
+const READ_AT_ONCE_MAX: usize = 1_000_000;
+
 /// So many withheld messages end a page.
 const PASSED_OVER_MAX: usize = 3;
 
@@ -475,6 +478,10 @@ pub struct Harness {
     pub loads: usize,
     /// Messages that they brought.
     pub read: usize,
+    /// The same at the last moment.
+    read_at: (Timestamp, usize),
+    /// Pages of all that waits, in search of what is filed under another name than it should be.
+    pub filed_read: usize,
     pub hires: usize,
 }
 
@@ -506,6 +513,8 @@ impl Harness {
             ready_most: 0,
             loads: 0,
             read: 0,
+            read_at: (START, 0),
+            filed_read: 0,
             hires: 0,
         }
     }
@@ -642,12 +651,25 @@ impl Harness {
         self.event(Event::AgentGone { agent });
     }
 
+    /// Whoever reads the same pages over and over would never come to an end.
+    fn note_read(&mut self, messages: usize) {
+        self.read += messages;
+        if self.read_at.0 != self.now {
+            self.read_at = (self.now, 0);
+        }
+        self.read_at.1 += messages;
+        assert!(
+            self.read_at.1 < READ_AT_ONCE_MAX,
+            "the same is read over and over"
+        );
+    }
+
     fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {
         match action {
             Action::Load { host, wanted } => {
                 self.loads += 1;
                 let page = self.disk.due(&host, &wanted);
-                self.read += page.messages.len();
+                self.note_read(page.messages.len());
                 let result = Ok(page);
                 events.push_back(Event::Loaded { host, result });
             }
@@ -656,6 +678,7 @@ impl Harness {
                 events.push_back(Event::BouncingLoaded { result });
             }
             Action::LoadFiled(page) => {
+                self.filed_read += 1;
                 let result = Ok(self.disk.all(page));
                 events.push_back(Event::FiledLoaded { result });
             }

@@ -20,6 +20,9 @@ impl Checker {
                 kept.insert((waiting.message.id, address), recipient.state);
             }
         }
+        for number in self.lost_files() {
+            self.violate(format!("file {number} was lost"));
+        }
         let mut ends = Vec::new();
         for (id, stored) in &self.stored {
             for (address, progress) in &stored.recipients {
@@ -38,6 +41,12 @@ impl Checker {
                 Err(why) => self.violate(format!("{id} for {address}: {why}")),
             }
         }
+    }
+
+    fn lost_files(&self) -> Vec<usize> {
+        let files = self.submissions.iter().filter(|one| one.is_file);
+        let lost = files.filter(|one| !self.ended_files.contains(&one.number));
+        lost.map(|one| one.number).collect()
     }
 
     /// With the state in which the spool has it, if it does, and whether it may be given up.

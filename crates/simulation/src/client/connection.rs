@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Open;
 use crate::domains::ON_DEMAND;
@@ -14,7 +14,7 @@ pub(super) struct Connection {
     pub(super) time_limit_millis: u64,
     input: Vec<u8>,
     /// The message of this transaction, or of the last one.
-    message: Option<Rc<Submission>>,
+    message: Option<Arc<Submission>>,
     /// Its recipients that were taken, by their places.
     accepted: Vec<usize>,
     /// To be sent, in this order, with the octets for it.
@@ -227,7 +227,7 @@ impl Connection {
         if self.message.is_some() {
             self.say(Command::Idle, "RSET\r\n");
         }
-        let message = Rc::clone(&world.checker.submissions[*number]);
+        let message = Arc::clone(&world.checker.submissions[*number]);
         self.say(Command::Mail, message.mail(!self.helo));
         for at in recipients {
             let rcpt = message.recipients[*at].rcpt(!self.helo);

@@ -36,10 +36,23 @@ pub(super) struct AgentTask {
 impl Relay {
     pub(super) fn start_agent(&mut self, agent: Agent, world: &mut World) {
         world.count("agents hired");
+        self.drive(agent, None, world);
+    }
+
+    /// One for whoever fetches mail, who is the server on his connection from now on.
+    pub(super) fn start_caller(&mut self, agent: Agent, world: &mut World) {
+        let socket = world.connect(Owner::Agent, Owner::Server);
+        let id = agent.id();
+        self.newest = id.max(self.newest);
+        world.note(format_args!("agent {id}: socket {socket} to a caller"));
+        self.drive(agent, Some(socket), world);
+    }
+
+    fn drive(&mut self, agent: Agent, socket: Option<SocketId>, world: &mut World) {
         let id = agent.id();
         let mut task = AgentTask {
             agent,
-            socket: None,
+            socket,
             arrived: VecDeque::new(),
             waits: false,
             writes: false,

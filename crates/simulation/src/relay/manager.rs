@@ -14,6 +14,7 @@ use spool::{Change, Commit, Page, Recipient, Settlement, Spool, SpoolError, Want
 use super::Relay;
 use crate::Sabotage;
 use crate::domains::HOSTED;
+use crate::settings::ROUTES_WITH_HOURS;
 use crate::world::{Asker, RelayEvent, World};
 
 /// Events taken in one turn.
@@ -170,6 +171,7 @@ fn load_filed(page: Page, world: &mut World) {
 
 fn note_job(agent: AgentId, job: &Job, world: &mut World) {
     check_route(job, world);
+    check_hours(job, world);
     let now = world.now();
     for recipient in &job.recipients {
         let (id, address) = (job.message.id, recipient.admitted.recipient().as_str());
@@ -178,6 +180,25 @@ fn note_job(agent: AgentId, job: &Job, world: &mut World) {
         if world.is_broken_by(Sabotage::JobsTwice) {
             world.checker.on_job(agent + 1_000_000, id, recipient, now);
         }
+    }
+}
+
+/// Nothing is begun while its route is closed.
+fn check_hours(job: &Job, world: &mut World) {
+    let site = &*job.site.name;
+    let Some(hours) = &world.checker.hours else {
+        return;
+    };
+    if !ROUTES_WITH_HOURS.contains(&site) {
+        return;
+    }
+    if hours.state(world.now()).open {
+        world.count("jobs within the hours of their route");
+    } else {
+        world.violate(format!(
+            "{} goes to {site} while that is closed",
+            job.message.id
+        ));
     }
 }
 

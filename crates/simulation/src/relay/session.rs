@@ -10,7 +10,7 @@ use engine::{
     Action, Arrival, ArrivalStep, Coming, Incoming, Pending, Screened, Screening, Setup, Storing,
     TurnedAway,
 };
-use mail::{Client, Timestamp};
+use mail::{Client, QueueId, Timestamp};
 use reception::{End, SessionFact};
 use relay_policy::{Answer, Consulted, Fact, Familiar, Greylisted, Question};
 use spool::{Spool, SpoolError};
@@ -29,6 +29,8 @@ pub(super) struct Session {
     setup: Arc<Setup>,
     /// When it has had its time.
     deadline: Option<Timestamp>,
+    /// The name of its message, where it has one already.
+    id: Option<QueueId>,
 }
 
 impl Relay {
@@ -86,6 +88,7 @@ impl Relay {
                         slot,
                         socket,
                         deadline: None,
+                        id: None,
                     });
                 }
                 // The relay of this world has no certificate.
@@ -133,6 +136,7 @@ impl Relay {
 
     /// Each session has one slot, whoever came and went.
     pub(super) fn check_slots(&self, world: &mut World) {
+        // Those about files have none.
         let sessions = self.sessions.values();
         let with_slot = sessions.filter(|session| session.slot.is_some()).count();
         let taken = self.slots.count();
@@ -143,6 +147,23 @@ impl Relay {
 }
 
 impl Session {
+    /// One about a file that was taken under this id.
+    pub(super) fn of_file(
+        incoming: Incoming,
+        setup: Arc<Setup>,
+        socket: SocketId,
+        id: QueueId,
+    ) -> Self {
+        Self {
+            incoming,
+            slot: None,
+            socket,
+            setup,
+            deadline: None,
+            id: Some(id),
+        }
+    }
+
     pub(super) fn on_time(&mut self, now: Timestamp) {
         if self.deadline.take_if(|deadline| *deadline == now).is_some() {
             self.incoming.on_timer();
@@ -168,7 +189,8 @@ impl Session {
                 world.clock.at(deadline, RelayEvent::SessionTimer(socket));
             }
             Action::Begin => {
-                let (id, health) = (world.new_id(), world.spool.health());
+                let id = self.id.take().unwrap_or_else(|| world.new_id());
+                let health = world.spool.health();
                 // Nobody waits for it here.
                 let coming = Coming::new(&Arc::default());
                 self.incoming.begin(id, &health, coming, |standing| {

@@ -46,6 +46,11 @@ impl Clock {
         Some(event)
     }
 
+    /// Whether nothing but such events will happen.
+    pub(crate) fn has_only(&self, which: impl Fn(&Event) -> bool) -> bool {
+        self.entries.values().all(which)
+    }
+
     /// Such events will not happen.
     pub(super) fn forget(&mut self, which: impl Fn(&Event) -> bool) {
         self.entries.retain(|_, event| !which(event));

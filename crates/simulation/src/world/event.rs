@@ -14,6 +14,10 @@ pub(crate) enum Event {
     ClientTimeout(usize, SocketId, u32),
     /// A server finds that an agent has connected.
     Accept(SocketId),
+    /// A file is there, whole, in the pickup directory: that with the message of this number.
+    FileAppears(usize),
+    /// A server of the domain on demand signs in and fetches its mail (ATRN).
+    Fetch,
     /// The relay is started again after a crash.
     Restart,
     /// The administrator changes the configuration.
@@ -44,6 +48,10 @@ pub(crate) enum RelayEvent {
     Written(Vec<(Asker, Commit)>),
     /// The spool's health is looked after.
     Heal,
+    /// A file of the pickup directory has its turn, if it is there.
+    PickUp(usize),
+    /// What was removed there is so on stable storage.
+    FolderSynced,
     /// A session has its answer.
     Session(SocketId, Hearing<Incoming>),
     /// A session has had its time, if it did not set another one since.

@@ -22,6 +22,8 @@ pub(crate) fn peer(socket: SocketId) -> SocketId {
 pub(crate) enum Owner {
     Session,
     Agent,
+    /// The relay, handing over a file.
+    Pickup,
     Client(usize),
     Server,
 }
@@ -29,7 +31,7 @@ pub(crate) enum Owner {
 impl Owner {
     /// The relay has this end.
     pub(crate) fn is_relay(self) -> bool {
-        matches!(self, Self::Session | Self::Agent)
+        matches!(self, Self::Session | Self::Agent | Self::Pickup)
     }
 }
 
