@@ -158,7 +158,8 @@ fn what_a_milter_says_becomes_of_the_message() {
     let place = relay.place_of("[scanner.calls]");
     assert_eq!(
         sent(&relay, "refuse"),
-        "554 5.7.9 not like this nor like that"
+        "554 5.7.9 not like this 5.7.9 nor like that",
+        "in two lines, as the milter has it"
     );
     relay.wait_for_log(&["message refused", "not like this", &place]);
     assert!(sent(&relay, "later").starts_with("451 4.7.1"));

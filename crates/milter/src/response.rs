@@ -151,8 +151,7 @@ fn modification(what: u8, data: &[u8], terms: Terms<'_>) -> Result<Modification,
 /// Lines of a reply that are read; more say nothing more.
 const REPLY_LINES_MAX: usize = 32;
 
-/// Reads a refusal: lines of SMTP, each with the same code, `%` doubled. They are one text then, as
-/// the lines are cut where we write them.
+/// Reads a refusal: lines of SMTP, each with the same code, `%` doubled.
 fn reply(text: &[u8]) -> Result<Reply, Fault> {
     let fault = || Fault::BadReply(shown(text));
     let text = String::from_utf8_lossy(text);
@@ -179,8 +178,8 @@ fn reply(text: &[u8]) -> Result<Reply, Fault> {
             break;
         }
     }
-    let words = words.join(" ");
-    Reply::from_peer(code.unwrap_or_default(), detail, words.trim()).ok_or_else(fault)
+    let lines = words.iter().map(String::as_str);
+    Reply::from_lines(code.unwrap_or_default(), detail, lines).ok_or_else(fault)
 }
 
 /// The enhanced status at the beginning of a text (RFC 3463): its class, the rest of it, and what

@@ -69,11 +69,22 @@ impl fmt::Display for Extension {
     }
 }
 
-/// Appends `reply` with its CRLF. The text of a [`Reply`] holds no line break, so this is always
-/// exactly one line.
+/// Appends `reply` in its lines, each with code, enhanced status (RFC 2034 section 4) and CRLF. No
+/// line of a [`Reply`] holds a line break, so it is always exactly one reply.
 pub fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{reply}\r\n");
+    let status = reply.shown_status().map(|status| format!("{status} "));
+    let status = status.unwrap_or_default();
+    let mut lines = reply.lines().peekable();
+    while let Some(line) = lines.next() {
+        let between = if lines.peek().is_some() { '-' } else { ' ' };
+        let written = format!("{status}{line}");
+        let written = written.trim_end();
+        // Writing to a Vec cannot fail.
+        let _ = match written.is_empty() {
+            true => write!(out, "{}\r\n", reply.code()),
+            false => write!(out, "{}{between}{written}\r\n", reply.code()),
+        };
+    }
 }
 
 /// Appends the 250 answer to EHLO: our name, then a line for each extension (RFC 5321 section
@@ -211,6 +222,23 @@ mod tests {
         let mut out = Vec::new();
         write_reply(&Reply::new(550, 7, 1, "a\r\n250 b"), &mut out);
         assert_eq!(out, b"550 5.7.1 a  250 b\r\n");
+    }
+
+    #[test]
+    fn a_reply_of_several_lines_goes_out_in_them() {
+        let lines = |code, detail, lines: &[&str]| {
+            let reply = Reply::from_lines(code, detail, lines.iter().copied());
+            let mut out = Vec::new();
+            write_reply(&reply.unwrap(), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            lines(550, Some((7, 1)), &["one", "two\r\n250 ok", "three"]),
+            "550-5.7.1 one\r\n550-5.7.1 two  250 ok\r\n550 5.7.1 three\r\n"
+        );
+        assert_eq!(lines(451, None, &["one", "two"]), "451-one\r\n451 two\r\n");
+        assert_eq!(lines(550, None, &[]), "550\r\n");
+        assert_eq!(lines(550, Some((1, 1)), &[]), "550 5.1.1\r\n");
     }
 
     fn offers(text: &str) -> Offers {
