@@ -3,7 +3,7 @@
 //! An idle connection holds no buffer: reading goes through one buffer per thread.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Poll, ready};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use engine::Incoming;
 use mail::TlsFacts;
 use tls::{Acceptor, Stream, TlsError};
-use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::time::{Sleep, timeout};
 
 use crate::clock;
@@ -78,6 +78,19 @@ impl ClientSocket {
     fn acknowledge(&self) {
         if let Some(socket) = self.stream.socket() {
             let _slower_at_worst = socket.set_quickack(true);
+        }
+    }
+
+    /// Comes when the connection is broken: no answer gets there any more. Who has only ended its
+    /// sending side still listens, and nothing tells it from one that has closed both.
+    pub(crate) async fn broken(&self) {
+        let Some(socket) = self.stream.socket() else {
+            return pending().await;
+        };
+        while let Ok(ready) = socket.ready(Interest::ERROR).await {
+            if ready.is_error() {
+                return;
+            }
         }
     }
 

@@ -234,15 +234,29 @@ impl Connection {
         });
     }
 
+    /// Waits for what others find out, as long as the session lasts; `None`: it is over.
+    async fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => return Some(done),
+            () = self.entry.killed() => self.incoming.on_given_up(),
+            () = self.ending.now() => self.incoming.on_given_up(),
+            () = self.socket.broken() => self.incoming.on_broken(),
+        }
+        None
+    }
+
     /// Answers what a decision asks.
     async fn find_out(&mut self, question: Question) {
         match question {
             Question::Greylist(approach) => self.recognize(&approach).await,
             Question::Consult(asked) => self.consult(&asked).await,
             question => {
-                let (rules, active) = (self.incoming.rules(), self.services.active());
-                let answer = active.find_out(rules, question).await;
-                self.incoming.on_answer(answer);
+                let (rules, active) = (Arc::clone(self.incoming.rules()), self.services.active());
+                let work = active.find_out(&rules, question);
+                if let Some(answer) = self.wait_for(work).await {
+                    self.incoming.on_answer(answer);
+                }
             }
         }
     }
@@ -250,7 +264,11 @@ impl Connection {
     /// Answers whether these were here before.
     async fn recognize(&mut self, approach: &Approach) {
         let hello = self.incoming.hello().to_owned();
-        let greylisted = strangers::find_out(&self.services, &hello, approach).await;
+        let services = Arc::clone(&self.services);
+        let work = strangers::find_out(&services, &hello, approach);
+        let Some(greylisted) = self.wait_for(work).await else {
+            return;
+        };
         let journal = &self.services.journal;
         journal.greylisted(&self.incoming, approach, &greylisted);
         self.incoming.on_answer(Answer::Greylist(greylisted));
@@ -270,7 +288,9 @@ impl Connection {
         };
         let begun = Instant::now();
         let active = self.services.active();
-        let advice = active.consult(asked, caller).await;
+        let Some(advice) = self.wait_for(active.consult(asked, caller)).await else {
+            return;
+        };
         self.consulting += begun.elapsed();
         self.incoming
             .on_consulted(advice.consulted, advice.fields, advice.findings);
@@ -320,7 +340,6 @@ impl Connection {
     }
 
     async fn screen(&mut self, mut screening: Screening) {
-        let services = Arc::clone(&self.services);
         let (id, from) = (
             screening.storing().id(),
             screening.storing().reverse_path().clone(),
@@ -330,57 +349,27 @@ impl Connection {
         if judged.is_none() {
             return;
         }
-        let is_quick = screening.is_quick();
-        // Without a sender to be checked there is nothing to be read yet.
-        let begins_quick = is_quick || !screening.is_checked();
-        let ends_quick = is_quick && !screening.signs();
-        let turns = match screening.is_examined() {
-            true => &services.screening,
-            false => &services.signing,
+        let (services, rules) = (
+            Arc::clone(&self.services),
+            Arc::clone(self.incoming.rules()),
+        );
+        let work = looked_at(Arc::clone(&services), rules, screening);
+        let Some(looked) = self.wait_for(work).await else {
+            return;
         };
-        let now = services.clock.moment().wall;
-        let read = move || screening.read(now).map(|()| screening);
-        let mut seen = None;
         let Judgement {
-            mut screened,
+            screened,
             each,
             facts,
-        } = match beside(turns, begins_quick, read).await {
-            Some(Ok(mut screening)) => {
-                find_out_about_sender(&services, &mut screening).await;
-                seen = screening.seen(&services.active().setup.reports_from);
-                self.known = strangers::Known::of(&services, &mut screening);
-                if screening.is_scanned() {
-                    screening = match scanned(&services, screening, is_quick).await {
-                        Ok(screening) => screening,
-                        Err(trouble) => {
-                            let failed = Screened::Failed(trouble);
-                            return self.incoming.on_screened(failed, Vec::new());
-                        }
-                    };
-                }
-                let of_work = Arc::clone(&services);
-                let signers = Arc::clone(services.active().setup.signers());
-                let run =
-                    move || screening.run(&signers, &*of_work.spool, &mut || of_work.new_id());
-                let failed = || Screened::Failed(StoreTrouble::Failed).into();
-                let run = beside(turns, ends_quick, run).await;
-                run.unwrap_or_else(failed)
-            }
-            Some(Err(trouble)) => Screened::Failed(trouble).into(),
-            None => Screened::Failed(StoreTrouble::Failed).into(),
-        };
-        if let Some((seen, done)) = seen.zip(screened.done()) {
-            services.sightings.add(seen.after(done));
+        } = looked.judgement;
+        if let Some(sighting) = looked.sighting {
+            services.sightings.add(sighting);
         }
+        self.known = looked.known;
         if let Some(known) = &self.known {
             known.on_screened(&services, &screened);
         }
         let told = Told { id, from, facts };
-        if let Screened::Store(messages) = &mut screened {
-            let rules = Arc::clone(self.incoming.rules());
-            check_targets(&services, &rules, messages).await;
-        }
         match &screened {
             // What rules did is told when it is done.
             Screened::Store(_) => self.told = Some(Box::new(told)),
@@ -458,6 +447,66 @@ impl Connection {
         services.disk.commit(change, Urgency::Now, on_commit);
         answered
     }
+}
+
+/// What came of a message that was looked at.
+struct LookedAt {
+    judgement: Judgement,
+    /// What domains are told of it.
+    sighting: Option<reports::Sighting>,
+    known: Option<Box<strangers::Known>>,
+}
+
+/// Looks at a message. Nothing is counted here of what happens only where its client waits for the
+/// end.
+async fn looked_at(services: Arc<Services>, rules: Arc<Rules>, screening: Screening) -> LookedAt {
+    let mut looked = LookedAt {
+        judgement: Screened::Failed(StoreTrouble::Failed).into(),
+        sighting: None,
+        known: None,
+    };
+    match judged(&services, screening, &mut looked).await {
+        Ok(judgement) => looked.judgement = judgement,
+        Err(trouble) => looked.judgement.screened = Screened::Failed(trouble),
+    }
+    if let Screened::Store(messages) = &mut looked.judgement.screened {
+        check_targets(&services, &rules, messages).await;
+    }
+    looked
+}
+
+/// Has rules judge it, once all is known that they ask for.
+async fn judged(
+    services: &Arc<Services>,
+    mut screening: Screening,
+    looked: &mut LookedAt,
+) -> Result<Judgement, StoreTrouble> {
+    let is_quick = screening.is_quick();
+    // Without a sender to be checked there is nothing to be read yet.
+    let begins_quick = is_quick || !screening.is_checked();
+    let ends_quick = is_quick && !screening.signs();
+    let turns = match screening.is_examined() {
+        true => &services.screening,
+        false => &services.signing,
+    };
+    let now = services.clock.moment().wall;
+    let read = move || screening.read(now).map(|()| screening);
+    let read = beside(turns, begins_quick, read).await;
+    let mut screening = read.unwrap_or(Err(StoreTrouble::Failed))?;
+    find_out_about_sender(services, &mut screening).await;
+    let seen = screening.seen(&services.active().setup.reports_from);
+    looked.known = strangers::Known::of(services, &mut screening);
+    if screening.is_scanned() {
+        screening = scanned(services, screening, is_quick).await?;
+    }
+    let of_work = Arc::clone(services);
+    let signers = Arc::clone(services.active().setup.signers());
+    let run = move || screening.run(&signers, &*of_work.spool, &mut || of_work.new_id());
+    let judgement = beside(turns, ends_quick, run).await;
+    let judgement = judgement.ok_or(StoreTrouble::Failed)?;
+    let done = judgement.screened.done();
+    looked.sighting = seen.zip(done).map(|(seen, done)| seen.after(done));
+    Ok(judgement)
 }
 
 /// Asks DNS about a message until it has no more questions. What has no answer by the deadline
@@ -582,15 +631,20 @@ const SOFTWARE: &str = concat!("Gatepost ", env!("CARGO_PKG_VERSION"));
 /// Does `work`, here where it is quick, else in its turn on a thread that may block; `None` where it
 /// panicked there, or its turn did not come.
 async fn beside<T: Send + 'static>(
-    turns: &Semaphore,
+    turns: &Arc<Semaphore>,
     is_quick: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     if is_quick {
         return Some(work());
     }
-    let turn = timeout(TURN_WAIT_MAX, turns.acquire()).await;
-    let _turn = turn.ok()?;
+    let turn = timeout(TURN_WAIT_MAX, Arc::clone(turns).acquire_owned()).await;
+    let turn = turn.ok()?;
+    // The turn lasts as long as the work does, whoever still waits for it.
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.ok()
 }
 

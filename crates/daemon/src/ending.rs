@@ -38,6 +38,12 @@ impl Ending {
         self.new_users.mark_unchanged();
     }
 
+    /// Comes when the relay waits for nobody any more.
+    pub(crate) async fn now(&mut self) {
+        // An error says that the relay is gone altogether.
+        drop(self.stop.wait_for(|stop| *stop == Stop::Now).await);
+    }
+
     /// The next thing to be told, each thing once.
     pub(crate) async fn next(&mut self) -> News {
         let heard = self.heard;

@@ -52,10 +52,10 @@ pub struct Services {
     pub(crate) console_links: ConsoleLinks,
     pub(crate) console_flows: ConsoleFlows,
     /// So many large messages may be looked into at one time: each is in memory meanwhile.
-    pub(crate) screening: Semaphore,
+    pub(crate) screening: Arc<Semaphore>,
     /// The same for those that are signed and nothing else: strangers' packed mail does not hold them
     /// up.
-    pub(crate) signing: Semaphore,
+    pub(crate) signing: Arc<Semaphore>,
     /// Who is connected.
     pub(crate) sessions: Arc<Sessions>,
     /// Told when an operation of an operator may have been begun.
@@ -112,8 +112,8 @@ impl Services {
             sign_ins: SignInService::default(),
             console_links: ConsoleLinks::default(),
             console_flows: ConsoleFlows::default(),
-            screening: Semaphore::new(LOOKED_INTO_MAX),
-            signing: Semaphore::new(LOOKED_INTO_MAX),
+            screening: Arc::new(Semaphore::new(LOOKED_INTO_MAX)),
+            signing: Arc::new(Semaphore::new(LOOKED_INTO_MAX)),
             sessions: Arc::default(),
             operation_begun: Notify::new(),
             operation_moved: watch::Sender::new(()),

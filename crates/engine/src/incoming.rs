@@ -594,6 +594,21 @@ impl Incoming {
         self.on_answer(Answer::Consulted(consulted));
     }
 
+    /// Nobody waits any more for what [`Action::Ask`] or [`Action::Screen`] wants: the relay stops, or
+    /// the session was killed. It ends by 421, and the message is the client's still.
+    pub fn on_given_up(&mut self) {
+        self.answered(&[Awaited::Answer, Awaited::Verdict]);
+        self.lingers = true;
+        self.session.on_given_up();
+    }
+
+    /// The same where the connection broke meanwhile.
+    pub fn on_broken(&mut self) {
+        self.answered(&[Awaited::Answer, Awaited::Verdict]);
+        self.departure = Departure::Deaf;
+        self.session.on_disconnected();
+    }
+
     /// The answer to [`Action::Start`]: whether any of that mail waited.
     pub fn on_started(&mut self, waits: bool) {
         self.answered(&[Awaited::Start]);

@@ -241,6 +241,9 @@ mod tests {
         assert_eq!(text.len(), "550 5.7.1 ".len() + 998);
         assert_eq!(shown.len(), 333);
         assert!(shown.iter().all(|line| line == "ü"));
-        assert_eq!(Reply::new(550, 7, 1, "a b").lines().collect::<Vec<_>>(), ["a b"]);
+        assert_eq!(
+            Reply::new(550, 7, 1, "a b").lines().collect::<Vec<_>>(),
+            ["a b"]
+        );
     }
 }

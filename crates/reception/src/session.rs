@@ -319,13 +319,22 @@ impl Session {
         }
     }
 
+    /// The same while something is being found out, of which nothing will come any more: nothing was
+    /// taken.
+    pub fn on_given_up(&mut self) {
+        if !self.is_closed() {
+            self.end_for_shutdown();
+        }
+    }
+
     fn end_for_shutdown(&mut self) {
         let hostname = &self.settings.hostname;
         let text = format!("{hostname} Service not available, closing connection");
         self.end_with(Reply::new(421, 3, 2, text), End::Shutdown);
     }
 
-    /// The client went away. After [`Event::Message`], give [`Session::on_stored`] first.
+    /// The client went away. After [`Event::Message`], give [`Session::on_stored`] first, unless
+    /// nothing is stored.
     pub fn on_disconnected(&mut self) {
         self.close(End::Disconnected);
     }
