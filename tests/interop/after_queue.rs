@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::client::{Dialogue, message, submit};
 use crate::network::Network;
 use crate::relay::Relay;
-use crate::server::{Received, RecordingServer};
+use crate::server::{Conduct, Received, RecordingServer};
+use crate::wait::{seconds, until};
 
 /// The relay, its filter (which keeps what it gets), the server of its domain, and the way back.
 struct Filtered {
@@ -17,9 +18,18 @@ struct Filtered {
 
 impl Filtered {
     fn start() -> Self {
+        Self::start_with(Conduct::default(), "")
+    }
+
+    /// With a server of such conduct, and `more` in the configuration.
+    fn start_with(conduct: Conduct, more: &str) -> Self {
         let network = Network::new();
-        let filter = RecordingServer::start(network.free_port(network.host(20)));
-        let server = RecordingServer::start(network.mail_server());
+        let dsn = Conduct {
+            extensions: &["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN"],
+            ..Conduct::default()
+        };
+        let filter = RecordingServer::start_with(network.free_port(network.host(20)), dsn);
+        let server = RecordingServer::start_with(network.mail_server(), conduct);
         let way_back = network.free_port(network.relay());
         let mut relay = Relay::prepare(network, "");
         relay.write_config(&format!(
@@ -28,7 +38,7 @@ impl Filtered {
              [after_queue]\nroute = \"filter\"\nreturn_listener = \"back\"\n\
              from = [\"{from}\"]\n\
              [route.filter]\nhosts = \"{filter}\"\nprotocol = \"smtp\"\n\
-             [listener.back]\nbind = \"{way_back}\"\n",
+             [listener.back]\nbind = \"{way_back}\"\n{more}",
             route = server.route(),
             filter = filter.route(),
             from = network.host(20),
@@ -50,8 +60,13 @@ impl Filtered {
     fn give_back(&self, received: &Received, origin: &str) {
         let mut dialogue = Dialogue::ready(self.filter_address(), self.way_back);
         dialogue.ask(&format!("XFORWARD {origin}"), 250);
-        let to: Vec<&str> = received.to.iter().map(String::as_str).collect();
-        let reply = dialogue.submit(&received.from, &to, &received.text());
+        dialogue.ask(&format!("MAIL FROM:<{}>", received.from), 250);
+        for (to, about) in received.to.iter().zip(&received.about) {
+            dialogue.ask(&format!("RCPT TO:<{to}> {about}"), 250);
+        }
+        dialogue.ask("DATA", 354);
+        dialogue.send(&received.data);
+        let reply = dialogue.say(".");
         assert_eq!(reply.code, 250, "{}", reply.text());
     }
 }
@@ -165,4 +180,50 @@ fn what_waits_for_the_filter_goes_on_without_it_once_it_is_taken_out() {
     all.relay.run();
     assert_eq!(all.server.wait_for("waits").to, ["bob@hosted.test"]);
     all.relay.wait_until_empty();
+}
+
+/// What the filter passes on of DSN tells for whom mail was that a rule sent elsewhere.
+#[test]
+fn senders_do_not_learn_by_a_filter_to_whom_rules_send_mail_and_copies_that_fail_are_kept() {
+    let conduct = Conduct {
+        at_recipient: |path| match path {
+            "secret@hosted.test" => Some("550 5.1.1 secret is not known here"),
+            "journal@hosted.test" => Some("550 5.1.1 journal is not known here"),
+            _ => None,
+        },
+        ..Conduct::default()
+    };
+    let all = Filtered::start_with(
+        conduct,
+        "[[screen]]\nwhen.to = \"old@hosted.test\"\nredirect_to = \"secret@hosted.test\"\n\
+         [[screen]]\nwhen.to = \"bob@hosted.test\"\ncopy_to = \"journal@hosted.test\"\n",
+    );
+    let (relay, stranger) = (&all.relay, all.relay.network.stranger());
+    let to = ["old@hosted.test", "bob@hosted.test"];
+    submit(
+        stranger,
+        relay.address(),
+        "ann@client.test",
+        &to,
+        &message("sent-on"),
+    );
+    relay.wait_until_empty();
+    for there in all.filter.received() {
+        all.give_back(&there, &format!("ADDR={stranger} SOURCE=REMOTE"));
+    }
+    let notice = all.server.wait_where("a notice", |one| one.from.is_empty());
+    assert_eq!(notice.to, ["ann@client.test"]);
+    let text = notice.text();
+    assert!(
+        !text.contains("secret") && !text.contains("journal"),
+        "{text}"
+    );
+    let line = |field: &str| text.lines().any(|line| line.trim() == field);
+    assert!(line("Final-Recipient: rfc822; old@hosted.test"), "{text}");
+    let held = until("the copy to be held", seconds(10), || {
+        let queue = relay.queue();
+        let is_held = queue.iter().all(|one| one["state"] == "held");
+        (queue.len() == 1 && is_held).then_some(queue)
+    });
+    assert_eq!(held[0]["to"], "journal@hosted.test");
 }

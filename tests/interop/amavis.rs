@@ -12,7 +12,7 @@ use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::program::{need_root, path_of, run, signal};
 use crate::relay::Relay;
-use crate::server::RecordingServer;
+use crate::server::{Conduct, RecordingServer};
 use crate::wait::{seconds, until_true};
 
 /// Perl with SpamAssassin in it takes its time.
@@ -140,7 +140,13 @@ struct Scene {
 impl Scene {
     fn start() -> Self {
         let network = Network::new();
-        let server = RecordingServer::start(network.mail_server());
+        let conduct = Conduct {
+            at_recipient: |path| {
+                (path == "secret@hosted.test").then_some("550 5.1.1 not known here")
+            },
+            ..Conduct::default()
+        };
+        let server = RecordingServer::start_with(network.mail_server(), conduct);
         let world = RecordingServer::start(network.free_port(network.host(30)));
         let way_back = network.free_port(network.relay());
         let amavis = Amavis::start(network, way_back);
@@ -150,7 +156,8 @@ impl Scene {
              [queue]\nretry = [\"1s\"]\nprobe = \"1s\"\n\
              [after_queue]\nroute = \"amavis\"\nreturn_listener = \"back\"\n\
              [route.amavis]\nhosts = \"[{}]:{}\"\n\
-             [listener.back]\nbind = \"{way_back}\"\n",
+             [listener.back]\nbind = \"{way_back}\"\n\
+             [[screen]]\nwhen.to = \"old@hosted.test\"\nredirect_to = \"secret@hosted.test\"\n",
             server.route(),
             world.route(),
             amavis.address.ip(),
@@ -235,6 +242,20 @@ fn mail_goes_through_amavis_once_and_comes_out_as_it_says() {
         .wait_where("a bounce", |one| one.to == ["ann@client.test"]);
     assert!(bounce.text().contains("BANNED"), "{}", bounce.text());
     assert!(bounce.header("X-Spam-Status").is_none());
+    all.relay.wait_until_empty();
+
+    // It tells on the way back for whom a message was that a rule sent elsewhere.
+    all.send(&["old@hosted.test"], &message("moved"));
+    let bounce = all.world.wait_where("another bounce", |one| {
+        one.from.is_empty() && one.text().contains("old@hosted.test")
+    });
+    let text = bounce.text();
+    assert!(
+        text.contains("Final-Recipient: rfc822; old@hosted.test"),
+        "{text}"
+    );
+    // Its own `Received`, in the header that comes back.
+    assert_eq!(text.matches("secret").count(), 1, "{text}");
     all.relay.wait_until_empty();
 
     // While it is down mail waits, with the reason; then it goes on.

@@ -75,6 +75,8 @@ pub struct Received {
     /// What followed the reverse path.
     pub parameters: String,
     pub to: Vec<String>,
+    /// What followed each recipient.
+    pub about: Vec<String>,
     /// The message without dot-stuffing and without its end.
     pub data: Vec<u8>,
     /// The message as it was sent, with both.
@@ -400,7 +402,7 @@ impl Session {
     }
 
     fn recipient(&mut self, line: &str) -> io::Result<()> {
-        let (path, _) = path_in(line);
+        let (path, parameters) = path_in(line);
         if self.refused {
             return self.answer("503 5.5.1 MAIL first");
         }
@@ -413,6 +415,7 @@ impl Session {
             return Ok(());
         }
         self.current.to.push(path);
+        self.current.about.push(parameters);
         self.answer("250 2.1.5 ok")
     }
 

@@ -959,7 +959,7 @@ impl Delivery {
             settings.helo = Host::Domain(helo.clone());
         }
         settings.protocol = self.protocol;
-        settings.tells_origin = self.is_filter;
+        settings.is_filter = self.is_filter;
         let recipients_max = self.recipients_max.and_then(|n| usize::try_from(n).ok());
         settings.recipients_max = recipients_max.unwrap_or(settings.recipients_max);
         if let Some(limit) = self.reply_timeout {

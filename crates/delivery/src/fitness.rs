@@ -1,6 +1,7 @@
 //! Whether a message can go to this server at all, and in which way: decided from the server's
 //! offers before a word is said.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
 use mail::{BodyKind, Domain, MailParameters, RcptParameters, Reply, ReversePath};
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub never_as_null: bool,
     /// Each recipient has a reply of its own after the content (RFC 2033 section 4.2).
     pub per_recipient: bool,
+    /// It is a filter of ours, which is to give back all that it is told.
+    pub is_filter: bool,
     /// What is said before each MAIL of where the message came from (XFORWARD).
     pub origin: Vec<String>,
     /// Recipients in one transaction; at least one.
@@ -67,7 +70,8 @@ pub(crate) fn plan(
         never_as_null: settings.never_as_null
             && !offers.dsn
             && transaction.reverse_path != ReversePath::Null,
-        origin: if settings.tells_origin {
+        is_filter: settings.is_filter,
+        origin: if settings.is_filter {
             origin(message).commands(&offers.xforward)
         } else {
             Vec::new()
@@ -116,8 +120,21 @@ fn parameters(wanted: &MailParameters, used: EightBitUse, offers: &Offers) -> Ma
 
 impl Plan {
     /// What RCPT tells of this recipient beside its address.
-    pub(crate) fn parameters_of<'a>(&self, recipient: &'a Recipient) -> Option<&'a RcptParameters> {
-        self.dsn.then_some(&recipient.parameters)
+    pub(crate) fn parameters_of<'a>(
+        &self,
+        recipient: &'a Recipient,
+    ) -> Option<Cow<'a, RcptParameters>> {
+        let parameters = &recipient.parameters;
+        let told = if self.is_filter {
+            let original = parameters.original.as_ref();
+            Cow::Owned(RcptParameters {
+                original: recipient.admitted.original_for_filter(original),
+                ..parameters.clone()
+            })
+        } else {
+            Cow::Borrowed(parameters)
+        };
+        self.dsn.then_some(told)
     }
 }
 

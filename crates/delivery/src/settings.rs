@@ -23,8 +23,8 @@ pub struct Settings {
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// They are filters of ours: told of each message where it came from, as far as they ask for it
-    /// (XFORWARD).
-    pub tells_origin: bool,
+    /// (XFORWARD), and for whom it was (ORCPT).
+    pub is_filter: bool,
     /// Sign in before the first message; nothing is sent where that fails, nor without encryption.
     pub credentials: Option<Identity>,
 }
@@ -39,7 +39,7 @@ impl Settings {
             recipients_max: 100,
             never_as_null: false,
             timeouts: Timeouts::default(),
-            tells_origin: false,
+            is_filter: false,
             credentials: None,
         }
     }

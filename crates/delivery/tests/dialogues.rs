@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! # what this dialogue proves
-//! settings: lmtp helo_only eight_bit=bounce recipients_max=2 never_as_null tells_origin security=none|required|verified implicit sign_in=ann
+//! settings: lmtp helo_only eight_bit=bounce recipients_max=2 never_as_null is_filter security=none|required|verified implicit sign_in=ann
 //! from: ann@client.example            the next message; `<>` for a notice
 //! forwarded-from: SRS0=x@srs.example  the sender for those who are forwarded: to: bob@x forwarded
 //! client: uid:33                      from whom it came
@@ -299,7 +299,7 @@ impl Replay {
                 ("sign_in", "ann") => {
                     self.settings.credentials = Some(Identity(Arc::new(Ann)));
                 }
-                ("tells_origin", "") => self.settings.tells_origin = true,
+                ("is_filter", "") => self.settings.is_filter = true,
                 ("never_as_null", "") => self.settings.never_as_null = true,
                 ("recipients_max", n) => self.settings.recipients_max = n.parse().unwrap(),
                 other => panic!("unknown setting {other:?}"),

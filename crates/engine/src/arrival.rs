@@ -35,7 +35,7 @@ pub struct Arrival {
 /// How far it has come.
 enum Stage {
     Slot,
-    Rules(Facts),
+    Rules(Box<Facts>),
     Rates,
     /// Somebody is turned away, which is to be written down.
     Told,
@@ -154,7 +154,7 @@ impl Arrival {
         match taken {
             Err(full) => self.turn_away(TurnedAway::Busy(full)),
             Ok(()) if self.is_proxy => self.come_in(),
-            Ok(()) => self.stage = Stage::Rules(Facts::default()),
+            Ok(()) => self.stage = Stage::Rules(Box::default()),
         }
     }
 

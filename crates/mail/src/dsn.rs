@@ -173,7 +173,7 @@ impl OriginalRecipient {
     }
 
     /// Reads the value of `ORCPT`: `addr-type ";" xtext`.
-    pub(crate) fn from_parameter(value: &str) -> Option<Self> {
+    pub fn from_parameter(value: &str) -> Option<Self> {
         let (kind, address) = value.split_once(';')?;
         let atom = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         let valid = value.len() <= ORCPT_LEN_MAX

@@ -26,7 +26,8 @@ impl Session {
             ..
         } = &incoming.transaction;
         let recipient = match envelope.recipients.as_slice() {
-            [only] => Some(only.admitted.recipient()),
+            // Bounces return this field: it tells nobody who gets the mail in place of whom.
+            [only] => Some(only.admitted.named()),
             _ => None,
         };
         let mut head = received_field(&ReceivedFacts {

@@ -170,6 +170,8 @@ impl Session {
         let mut places = Vec::with_capacity(all.len());
         for (admitted, why) in all {
             let mut parameters = parameters.clone();
+            let (admitted, original) = admitted.back_from_filter(parameters.original.take());
+            parameters.original = original;
             if let Why::Forwarded { from, .. } = &why.why {
                 // What a notice says of it has to mean something to the sender.
                 parameters.original = parameters.original.or_else(|| OriginalRecipient::of(from));

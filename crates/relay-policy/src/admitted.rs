@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mail::{Mailbox, ReversePath};
+use mail::{Mailbox, OriginalRecipient, ReversePath, from_xtext, xtext};
 
 use crate::senders;
 
@@ -92,6 +92,13 @@ impl fmt::Display for Grounds {
 /// What stands before the address of which a copy is stored; no address begins so.
 const COPY_OF: &str = "copy ";
 
+/// Begins what stands in ORCPT where a filter is told, for us to hear it again, for whom the mail was
+/// that goes on. In the address and not in its type (RFC 3461 section 4.2): amavisd-new gives back
+/// `rfc822` in place of any other.
+const OWN_MARK: &str = "x-gatepost ";
+/// Stands there for what the client said in ORCPT, where it said nothing; no value of it is so.
+const NOTHING: &str = "-";
+
 /// A recipient that may be carried, and why. Cannot be built outside this crate but by the three
 /// ways below.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +187,52 @@ impl Admitted {
         }
     }
 
+    /// What a filter is told in ORCPT, of a recipient about whom the client said `original`: where the
+    /// mail goes on in place of another's, who that is, since the filter knows it by nothing else.
+    pub fn original_for_filter(
+        &self,
+        original: Option<&OriginalRecipient>,
+    ) -> Option<OriginalRecipient> {
+        // What only we write means something.
+        let original = original.filter(|one| own_value(one).is_none());
+        let of_ours = self.forwarded_from.as_ref().and_then(|from| {
+            let original = original.map_or(NOTHING, OriginalRecipient::as_str);
+            let copy_of = if self.is_copy { COPY_OF } else { "" };
+            let value = xtext(&format!("{OWN_MARK}{original} {copy_of}{from}"));
+            // None where that is too long, or beyond ASCII.
+            OriginalRecipient::from_parameter(&format!("rfc822;{value}"))
+        });
+        of_ours.or_else(|| original.cloned())
+    }
+
+    /// The recipient as it was before the filter, which said `original` on the way back, and what the
+    /// client said then.
+    pub fn back_from_filter(
+        self,
+        original: Option<OriginalRecipient>,
+    ) -> (Self, Option<OriginalRecipient>) {
+        let own = original.as_ref().and_then(own_value);
+        let Some(value) = own.filter(|_| self.grounds.is_filtered()) else {
+            return (self, original);
+        };
+        let Some((original, from)) = value.split_once(' ') else {
+            return (self, None);
+        };
+        let original = OriginalRecipient::from_parameter(original);
+        let copied_from = from.strip_prefix(COPY_OF);
+        match Mailbox::parse(copied_from.unwrap_or(from)) {
+            Ok(from) => {
+                let admitted = Self {
+                    forwarded_from: Some(Box::new(from)),
+                    is_copy: copied_from.is_some(),
+                    ..self
+                };
+                (admitted, original)
+            }
+            Err(_) => (self, original),
+        }
+    }
+
     /// Who is to get the message.
     pub fn recipient(&self) -> &Mailbox {
         &self.recipient
@@ -212,9 +265,57 @@ impl Admitted {
     }
 }
 
+/// What stands behind our own mark in ORCPT.
+fn own_value(original: &OriginalRecipient) -> Option<String> {
+    let (_, address) = original.as_str().split_once(';')?;
+    let value = from_xtext(address)?;
+    value.strip_prefix(OWN_MARK).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_gives_back_for_whom_the_mail_was() {
+        let mailbox = |text: &str| Mailbox::parse(text).unwrap();
+        let said = |text: &str| OriginalRecipient::from_parameter(text).unwrap();
+        let plain = Admitted::new(mailbox("old@ours.test"), Grounds::OurDomain);
+        let back = |there: Option<OriginalRecipient>| {
+            let filtered = Admitted::new(mailbox("new@ours.test"), Grounds::Filtered);
+            filtered.back_from_filter(there)
+        };
+        for original in [None, Some(said("rfc822;list+2Bx@far.test"))] {
+            for is_copy in [false, true] {
+                let onward =
+                    plain.redirected(mailbox("new@ours.test"), Grounds::OurDomain, is_copy);
+                let there = onward.original_for_filter(original.as_ref());
+                let (admitted, heard) = back(there);
+                assert_eq!(admitted.named(), plain.recipient());
+                assert_eq!((admitted.is_copy(), heard), (is_copy, original.clone()));
+            }
+            // Nobody else's mail goes on to it: what the client said goes along as it is.
+            let there = plain.original_for_filter(original.as_ref());
+            assert_eq!(there, original);
+            let (admitted, heard) = back(there);
+            assert_eq!((admitted.forwarded_from(), heard), (None, original));
+        }
+        // A client's own word is none of ours, and means nothing at another listener.
+        let forged = said("utf-8;x-gatepost+20-+20eve@ours.test");
+        assert_eq!(plain.original_for_filter(Some(&forged)), None);
+        let (admitted, heard) = plain.clone().back_from_filter(Some(forged.clone()));
+        assert_eq!((&admitted, heard), (&plain, Some(forged)));
+        for damaged in ["", "-", "-+20copy+20", "-+20x"] {
+            let (admitted, _) = back(Some(said(&format!("rfc822;x-gatepost+20{damaged}"))));
+            assert_eq!(admitted.forwarded_from(), None, "{damaged}");
+        }
+        // Too long to be told: as if nobody knew.
+        let long = mailbox(&format!("{}@ours.test", "a+".repeat(32)));
+        let long = Admitted::new(long, Grounds::OurDomain);
+        let onward = long.redirected(mailbox("new@ours.test"), Grounds::OurDomain, false);
+        let original = said(&format!("rfc822;{}@far.test", "b".repeat(400)));
+        assert_eq!(onward.original_for_filter(Some(&original)), Some(original));
+    }
 
     #[test]
     fn what_is_stored_is_read_back() {
