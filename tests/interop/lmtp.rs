@@ -139,6 +139,41 @@ fn an_lmtp_port_is_told_for_what_it_is() {
     assert!(heard.contains("not for LMTP"), "{heard}");
 }
 
+/// It takes addresses that differ in case alone for one recipient, and answers once for all of them.
+#[test]
+#[ignore = "needs smtp-server: scripts/test browser"]
+fn spellings_that_a_server_merges_go_apart_and_each_has_its_answer() {
+    let network = Network::new();
+    let server = Script::nodemailer_lmtp(network.mail_server());
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    let config = config(server.address, &notices, "protocol = \"lmtp\"");
+    let relay = Relay::start(network, &config);
+    let to = [
+        "bob@box.test",
+        "BOB@box.test",
+        "carol@box.test",
+        "Bob@BOX.test",
+    ];
+    send(&relay, &to, "spelled");
+    relay.wait_until_empty();
+    let taken = server.entries("to");
+    let of_one = |entry: &Value| -> Vec<String> {
+        let to = entry["to"].as_array().expect("a list").iter();
+        to.map(|one| one.as_str().expect("an address").to_lowercase())
+            .collect()
+    };
+    let mut count = 0;
+    for entry in &taken {
+        let mut to = of_one(entry);
+        count += to.len();
+        to.sort();
+        to.dedup();
+        assert_eq!(to.len(), of_one(entry).len(), "{taken:?}");
+    }
+    assert_eq!(count, to.len(), "{taken:?}");
+    assert_eq!(notices.count(), 0);
+}
+
 #[test]
 fn one_recipient_a_transaction_for_a_server_that_answers_once() {
     let network = Network::new();

@@ -43,6 +43,13 @@ impl Script {
         Script::start("lmtp_server.py", address, None, json!({}))
     }
 
+    /// smtp-server, the LMTP server of nodemailer.
+    pub fn nodemailer_lmtp(address: SocketAddr) -> Script {
+        let program = folder_of_programs().join("../browser/lmtp_server.mjs");
+        let settings = json!({"modules": nodemailer()});
+        Script::start_by("node", &program, address, None, settings)
+    }
+
     /// An HTTPS server; `settings` as web_server.py explains them.
     pub fn web(address: SocketAddr, certificate: &PeerCertificate, settings: Value) -> Script {
         Script::start("web_server.py", address, Some(certificate), settings)
@@ -57,6 +64,18 @@ impl Script {
         program: &str,
         address: SocketAddr,
         certificate: Option<&PeerCertificate>,
+        settings: Value,
+    ) -> Script {
+        let program = folder_of_programs().join(program);
+        // The one for which Debian has the modules.
+        Script::start_by("/usr/bin/python3", &program, address, certificate, settings)
+    }
+
+    fn start_by(
+        interpreter: &str,
+        program: &Path,
+        address: SocketAddr,
+        certificate: Option<&PeerCertificate>,
         mut settings: Value,
     ) -> Script {
         let folder = TempDir::new().expect("a temporary folder");
@@ -67,20 +86,18 @@ impl Script {
             settings["certificate"] = json!(certificate.chain);
             settings["key"] = json!(certificate.key);
         }
-        // The one for which Debian has the modules.
-        let mut command = Command::new("/usr/bin/python3");
-        command
-            .arg(folder_of_programs().join(program))
-            .arg(settings.to_string());
+        let mut command = Command::new(interpreter);
+        command.arg(program).arg(settings.to_string());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let mut script = Script {
             address,
             folder,
-            child: child.expect("python3 starts"),
+            child: child.expect("the interpreter starts"),
         };
-        until_true(program, seconds(START_SECONDS_MAX), || {
+        let name = program.display().to_string();
+        until_true(&name, seconds(START_SECONDS_MAX), || {
             let ended = script.child.try_wait().expect("the state of a child");
-            assert!(ended.is_none(), "{program} ended: {ended:?}");
+            assert!(ended.is_none(), "{name} ended: {ended:?}");
             TcpStream::connect(address).is_ok()
         });
         script
@@ -138,6 +155,11 @@ impl Drop for Script {
             self.record().iter().for_each(|entry| eprintln!("{entry}"));
         }
     }
+}
+
+/// Where `scripts/test browser` puts nodemailer and its servers.
+pub fn nodemailer() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers/nodemailer/node_modules")
 }
 
 fn folder_of_programs() -> PathBuf {

@@ -583,6 +583,34 @@ fn programs_send_as_they_do_everywhere() {
     );
 }
 
+/// It leaves Bcc in the header, and ends the lines of header and body in different ways.
+#[test]
+#[ignore = "needs nodemailer: scripts/test browser"]
+fn nodemailer_sends_and_nobody_reads_who_else_gets_it() {
+    let mut machine = Machine::new();
+    machine.relay.run();
+    let sendmail = machine.sendmail();
+    let program = "const mail = { from: 'ann@relay.test', to: 'bob@far.test', bcc: 'secret@far.test', \
+                   subject: 'nodemailer', text: 'one\\ntwo\\n' }; \
+                   require(process.argv[1]).createTransport({ sendmail: true, path: process.argv[2] }) \
+                   .sendMail(mail).catch((why) => { console.error(why); process.exit(1); });";
+    let nodemailer = crate::script::nodemailer().join("nodemailer");
+    let (nodemailer, sendmail) = (nodemailer.display(), sendmail.display());
+    let words = [
+        "-e",
+        program,
+        &nodemailer.to_string(),
+        &sendmail.to_string(),
+    ];
+    program::run("node", &words).expect_code(0);
+    let sent = machine.server.wait_where("both recipients", |one| {
+        one.subject() == "nodemailer" && one.to.len() == 2
+    });
+    let text = sent.text();
+    assert!(text.contains("\r\n\r\none\r\ntwo\r\n"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}
+
 /// By the names that programs look for, whatever the path.
 #[test]
 fn both_usual_names_are_answered_to() {
