@@ -110,6 +110,11 @@ fn a_user_signs_in_by_password_and_a_phone_and_is_out_when_removed() {
         let tracked = setup.relay.command(&["track", "listener:console"]);
         tracked.out.lines().count() >= 2
     });
+    let metrics = setup.relay.command(&["status", "--metrics"]);
+    for counted in ["password\"} 1", "refused\"} 2", "issuer\"} 0"] {
+        let series = format!("gatepost_console_sign_ins_total{{result=\"{counted}");
+        assert!(metrics.out.contains(&series), "{series}: {}", metrics.out);
+    }
 }
 
 /// Somebody guesses at the one door, and is known at the other.

@@ -86,7 +86,8 @@ fn the_journal_has_a_field_for_each_field_of_the_log() {
     relay.write_bare_config(
         "",
         &format!(
-            "[listener.internet]\nbind = \"{}:0\"\n[log]\njournald = true\n",
+            "[listener.internet]\nbind = \"{}:0\"\n[log]\njournald = true\n\
+             [log.mail]\nformat = \"maillog\"\nprogram = \"postfix\"\njournald = true\n",
             network.relay()
         ),
     );
@@ -120,6 +121,12 @@ fn the_journal_has_a_field_for_each_field_of_the_log() {
         line.starts_with(beginning) && line.contains("to=\"bob@elsewhere.test\""),
         "{line}"
     );
+    let line = until("a line of the maillog", seconds(20), || {
+        journal.entries("GATEPOST_LOG=mail").pop()
+    });
+    assert_eq!(line["SYSLOG_IDENTIFIER"], "postfix/smtpd");
+    let text = line["MESSAGE"].as_str().expect("a line");
+    assert!(text.starts_with("NOQUEUE: reject: RCPT"), "{text}");
     assert!(relay.stop().success());
     until_true("its last entry", seconds(10), || {
         !journal.entries("GATEPOST_EVENT=stopped").is_empty()

@@ -8,11 +8,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::client::{Dialogue, message};
+use crate::client::{Dialogue, message, submit};
 use crate::network::Network;
 use crate::program::{self, Ran};
 use crate::relay::Relay;
-use crate::server::RecordingServer;
+use crate::server::{RecordingServer, route_to};
 use crate::wait::{seconds, until, until_true};
 
 /// Where scripts/test puts what it takes from PyPI.
@@ -162,10 +162,33 @@ fn goaccess_counts(file: &Path) {
 
 #[test]
 fn readers_of_postfix_logs_take_ours() {
-    let logs = "[log.mail]\nformat = \"maillog\"\nrotation = \"none\"\n\
-                [log.awstats]\nformat = \"maillog\"\nprogram = \"postfix\"\n";
-    let (mut relay, _server) = used_relay(logs);
+    let nobody = route_to(Network::new().mail_server());
+    let logs = format!(
+        "[log.mail]\nformat = \"maillog\"\nrotation = \"none\"\n\
+         [log.awstats]\nformat = \"maillog\"\nprogram = \"postfix\"\n\
+         [domain.\"silent.test\"]\nroute = \"{nobody}\"\n\
+         [queue]\nretry = [\"1s\"]\nexpire = \"4s\"\nprobe = \"1s\"\n"
+    );
+    let (mut relay, _server) = used_relay(&logs);
     lines(&relay, "mail", "status=sent");
+    submit(
+        relay.network.permitted(),
+        relay.address(),
+        "ann@client.test",
+        &["dan@silent.test"],
+        &message("too-late"),
+    );
+    let all = lines(&relay, "mail", "sender non-delivery notification");
+    for words in [
+        "/cleanup[",
+        ": message-id=<too-late@client.test>",
+        "from=<ann@client.test>, status=expired, returned to sender",
+    ] {
+        assert!(
+            all.iter().any(|line| line.contains(words)),
+            "{words}: {all:#?}"
+        );
+    }
     assert!(relay.stop().success());
     let file = only_file(&folder(&relay, "mail")).unwrap();
     assert!(file.ends_with("maillog1.log"), "{}", file.display());
@@ -178,7 +201,8 @@ fn readers_of_postfix_logs_take_ours() {
             .unwrap_or_default()
             .to_owned()
     };
-    assert_eq!(counted("received"), "1", "{summary}");
+    assert_eq!(counted("received"), "2", "{summary}");
+    assert_ne!(counted("deferred"), "0", "{summary}");
     assert_eq!(counted("delivered"), "1", "{summary}");
     assert_eq!(counted("rejected"), "1", "{summary}");
 

@@ -217,6 +217,17 @@ fn a_truncated_answer_is_asked_for_again_over_tcp() {
         &message("over-tcp"),
     );
     server.wait_for("over-tcp");
+    let metrics = relay.command(&["status", "--metrics"]).expect_code(0).out;
+    let value = |series: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series));
+        line.and_then(|value| value.trim().parse::<u64>().ok())
+    };
+    let found = value("gatepost_dns_questions_total{result=\"found\"}");
+    assert!(found >= Some(2), "MX and an address: {metrics}");
+    assert!(
+        value("gatepost_dns_duration_seconds_count") >= found,
+        "{metrics}"
+    );
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn everybody_is_found_with_what_became_of_him_and_the_line_that_decided() {
     stranger.ask("RCPT TO:<bob@hosted.test>", 250);
     stranger.ask("RCPT TO:<nobody@hosted.test>", 250);
     stranger.ask("DATA", 354);
-    stranger.send(b"Subject: the invoice\r\nMessage-ID: <one@client.test>\r\n\r\nhello\r\n.\r\n");
+    stranger.send(b"Subject: =?utf-8?q?the_=C3=A9_invoice?=\r\nMessage-ID: <one@client.test>\r\n\r\nhello\r\n.\r\n");
     let taken = stranger.expect(250);
     let id = taken
         .text()
@@ -98,7 +98,7 @@ fn everybody_is_found_with_what_became_of_him_and_the_line_that_decided() {
     assert_eq!(results(&all), ["delivered", "received"]);
     let received = &all[1];
     assert_eq!(received["reply"], format!("250 2.0.0 Ok: queued as {id}"));
-    assert_eq!(received["subject"], "the invoice");
+    assert_eq!(received["subject"], "the \u{e9} invoice");
     assert_eq!(received["message_id"], "one@client.test");
     assert_eq!(
         received["place"],
@@ -114,7 +114,7 @@ fn everybody_is_found_with_what_became_of_him_and_the_line_that_decided() {
     ] {
         let found = track(&relay, &[asked, "to:bob@*"]);
         assert_eq!(results(&found), ["delivered"], "{asked}");
-        assert_eq!(found[0]["subject"], "the invoice", "{asked}");
+        assert_eq!(found[0]["subject"], "the \u{e9} invoice", "{asked}");
     }
     let still = track(&relay, &["subject:invoice state:received"]);
     assert_eq!(results(&still), [""; 0]);

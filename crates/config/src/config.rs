@@ -583,6 +583,8 @@ pub enum ProtocolLogTarget {
     Files,
     /// A server.
     Syslog(Arc<Syslog>),
+    /// The journal of systemd.
+    Journald,
 }
 
 /// `[syslog.NAME]`

@@ -1257,6 +1257,8 @@ section! {
         "format" FORMAT: Form = &words::PROTOCOL_LOG_FORMATS, default(r#""w3c""#);
         /// The server [syslog.NAME] to which it goes, in place of files; for json and maillog.
         "syslog" SYSLOG: Vec<Item<String>> = &One(values::TEXT);
+        /// Whether it goes to the journal of systemd, in place of files; for json and maillog.
+        "journald" JOURNALD: bool = &Flag, default("false");
         /// The folder of its files, and of nothing else. Default: data_dir/log/NAME.
         "directory" DIRECTORY: Option<PathBuf> = &Optional(values::PATH);
         /// The fields of the W3C format, or "all"; they stand in IIS's order.

@@ -82,13 +82,22 @@ fn target(
     syslogs: &Syslogs,
 ) -> ProtocolLogTarget {
     let named = settings.get(section.at(options::SYSLOG));
-    if named.is_empty() {
+    let to_journal = settings.get(section.at(options::JOURNALD));
+    if named.is_empty() && !to_journal {
         return ProtocolLogTarget::Files;
     }
+    if !named.is_empty() && to_journal {
+        let message = "a log goes to one place".to_owned();
+        let label = "write a second section for the other";
+        settings.error_at(section.at(options::JOURNALD), message, label);
+    }
     if !matches!(form, Form::Json | Form::Maillog) {
-        let message = "only the formats json and maillog go to syslog".to_owned();
+        let message = "only the formats json and maillog go there".to_owned();
         let label = "rows of the others are read with their files";
-        settings.error_at(section.at(options::SYSLOG), message, label);
+        match to_journal {
+            true => settings.error_at(section.at(options::JOURNALD), message, label),
+            false => settings.error_at(section.at(options::SYSLOG), message, label),
+        }
     }
     for key in [
         section.key_of(options::DIRECTORY),
@@ -101,8 +110,11 @@ fn target(
         if let Some(setting) = settings.setting(&key) {
             let span = setting.key.clone();
             let message = format!("`{key}` is not read: there are no files");
-            settings.warn(&span, message, "the log goes to syslog");
+            settings.warn(&span, message, "the log goes elsewhere");
         }
+    }
+    if to_journal {
+        return ProtocolLogTarget::Journald;
     }
     let mut servers = syslogs::all_named(settings, syslogs, named);
     // Where there is none of that name, that is an error already.

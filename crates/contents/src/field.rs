@@ -96,8 +96,8 @@ impl RawField {
 /// it many times.
 const VALUE_MAX: usize = 16 * 1024;
 
-/// A value unfolded, its encoded words decoded.
-pub(crate) fn decoded(value: &[u8]) -> String {
+/// A value unfolded, its encoded words decoded (RFC 2047).
+pub fn decoded(value: &[u8]) -> String {
     if value.len() > VALUE_MAX {
         let unfolded: Vec<u8> = value
             .iter()

@@ -32,7 +32,7 @@ mod zip_directory;
 
 pub use attachment::Attachment;
 pub use encoding::TransferEncoding;
-pub use field::Field;
+pub use field::{Field, decoded};
 pub use kept::Scratch;
 pub use kind::Kind;
 pub use limits::{Limits, Wanted};

@@ -241,6 +241,7 @@ impl Journal {
     pub(crate) fn dispatched(&self, fact: &Fact) {
         lines::dispatched(fact);
         self.metrics.dispatched(fact);
+        mail_lines::dispatched(&self.protocol_logs, fact);
         self.tracking.dispatched(fact);
         self.spans.dispatched(fact);
     }

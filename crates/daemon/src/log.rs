@@ -27,6 +27,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
 pub use self::journald::lost_entries;
+pub(crate) use self::journald::send_records;
 pub use self::recent::{Followed, Line, next, recent};
 pub use self::servers::lost_records;
 use self::veiled::Veiled;

@@ -19,6 +19,7 @@ use syslog::Severity;
 
 use self::writer::Writer;
 use crate::clock;
+use crate::log::send_records;
 use crate::outlet::Outlet;
 use crate::syslog_sender::{Record, SyslogSender};
 use crate::veiling;
@@ -85,6 +86,14 @@ impl Log {
                 let writer = Writer::new(settings, Arc::clone(computer), Arc::clone(lost));
                 Outlet::start(name, ROWS_WAITING_MAX, lost, move |entries, _| {
                     writer.run(entries, veil.as_deref());
+                })
+            }
+            ProtocolLogTarget::Journald => {
+                let log = settings.name.to_string();
+                Outlet::start(name, ROWS_WAITING_MAX, lost, move |entries, state| {
+                    send_records(&log, entries, state, |entry: Entry| {
+                        records(&settings, &entry.behind(veil.as_deref()))
+                    });
                 })
             }
             ProtocolLogTarget::Syslog(syslog) => {

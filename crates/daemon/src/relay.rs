@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use config::Config;
 use engine::KeptAs;
-use metrics::Metrics;
+use lookups::Answered;
+use metrics::{DnsAnswer, Metrics};
 use privacy::Veil;
 use spool::{Local, Spool};
 use tokio::sync::mpsc;
@@ -297,6 +298,16 @@ fn open_journal(
     spool: &Arc<Local>,
     clock: &Arc<Clock>,
 ) -> Result<(Journal, Option<JoinHandle<()>>), String> {
+    let counting = Arc::clone(metrics);
+    lookups::hear_of_dns(move |answered, took| {
+        let answer = match answered {
+            Answered::Found => DnsAnswer::Found,
+            Answered::NoData => DnsAnswer::NoData,
+            Answered::NoSuchName => DnsAnswer::NoSuchName,
+            Answered::Failed => DnsAnswer::Failed,
+        };
+        counting.asked_dns(answer, took);
+    });
     let veil = veiling::open(config.log.privacy, &config.data_dir)?;
     let (tracker, thread) = start_tracking(config, spool, clock, veil.clone())?.unzip();
     let devices = Devices::resume(config.data_dir.join("devices"));

@@ -233,10 +233,9 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         None => common,
     };
     let common = Row {
-        subject: if with_subject {
-            common.subject
-        } else {
-            Box::default()
+        subject: match with_subject {
+            true => readable(&common.subject),
+            false => Box::default(),
         },
         ..common
     };
@@ -566,6 +565,14 @@ fn of_message(message: &Message, at: Timestamp, result: TrackedResult, stage: St
 
 fn sender(path: &ReversePath) -> Option<Box<str>> {
     Some(path.as_str().into())
+}
+
+/// A subject as people read it; as it is written where a parser panics at it, which would take more
+/// along than a row.
+fn readable(subject: &str) -> Box<str> {
+    let decoded = || contents::decoded(subject.as_bytes());
+    let read = std::panic::catch_unwind(decoded);
+    read.map_or_else(|_| subject.into(), Into::into)
 }
 
 fn address(recipient: &Recipient) -> Box<str> {

@@ -19,8 +19,8 @@ mod transport;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use config::Config;
@@ -37,6 +37,30 @@ use wire::{Found, Record, Response, Step};
 const CACHE_ENTRIES_MAX: u64 = 20_000;
 /// CNAMEs followed by asking again; a chain within one answer counts as one.
 const ALIAS_QUESTIONS_MAX: usize = 8;
+
+/// What came of a question that name servers were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// There are such records.
+    Found,
+    /// The name has none of that kind.
+    NoData,
+    /// There is no such name.
+    NoSuchName,
+    /// Nobody gave an answer of any use.
+    Failed,
+}
+
+type Listener = Box<dyn Fn(Answered, Duration) + Send + Sync>;
+
+/// Resolvers come and go with configurations, what is counted of them does not.
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// Tells `hear` of each question that name servers were asked by this process, what came of it and
+/// how long that took; not of what is remembered. Who asks for that first hears it.
+pub fn hear_of_dns(hear: impl Fn(Answered, Duration) + Send + Sync + 'static) {
+    LISTENER.get_or_init(|| Box::new(hear));
+}
 
 /// Asks the configured name servers.
 pub struct Resolver {
@@ -247,9 +271,20 @@ impl Resolver {
 
     /// Asks, and follows aliases that the answer names but does not resolve.
     async fn resolve(&self, query: &Query) -> Response {
-        tokio::time::timeout(self.timeout, self.follow(query))
+        let began = tokio::time::Instant::now();
+        let response = tokio::time::timeout(self.timeout, self.follow(query))
             .await
-            .unwrap_or_else(|_| wire::failed("no answer from the name servers in time"))
+            .unwrap_or_else(|_| wire::failed("no answer from the name servers in time"));
+        if let Some(hear) = LISTENER.get() {
+            let answered = match &response.found {
+                Found::Records(_) => Answered::Found,
+                Found::NoData => Answered::NoData,
+                Found::NoSuchName => Answered::NoSuchName,
+                Found::Failed(_) => Answered::Failed,
+            };
+            hear(answered, began.elapsed());
+        }
+        response
     }
 
     async fn follow(&self, query: &Query) -> Response {

@@ -8,6 +8,7 @@
 //! series. Each of them is there from the start, at 0: an alert on the rise of a counter misses
 //! what happens before the first look at it.
 
+mod dns;
 mod each;
 mod listener;
 mod metrics;
@@ -18,6 +19,7 @@ mod scanner;
 mod snapshot;
 mod words;
 
+pub use dns::DnsAnswer;
 pub use metrics::Metrics;
 pub use page::Format;
 pub use snapshot::{Alarms, Lost, Queue, ScannerNow, Snapshot};

@@ -12,6 +12,7 @@ use reception::SessionFact;
 use relay_policy::Greylisted;
 use screening::{Finding, Matched};
 
+use crate::DnsAnswer;
 use crate::each::{Counters, Labels, Table, counters};
 use crate::listener::{ListenerCounters, ListenerFamilies};
 use crate::page::{self, Format};
@@ -286,6 +287,12 @@ impl Metrics {
         for _ in 0..files {
             self.relay.pickup.inc(PickedUp::Refused);
         }
+    }
+
+    /// Name servers were asked a question, and it took so long.
+    pub fn asked_dns(&self, answer: DnsAnswer, took: Duration) {
+        self.relay.dns.inc(answer);
+        self.relay.dns_times.observe(took.as_secs_f64());
     }
 
     /// A transaction of the spool took so long.

@@ -3,6 +3,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::DnsAnswer;
 use crate::each::{Each, Labels, counter, counters, histogram};
 use crate::words::{AskedBy, AtConsole, Fate, Group, Met, PickedUp};
 
@@ -19,6 +20,8 @@ pub(crate) struct RelayCounters {
     pub(crate) commits: Histogram,
     pub(crate) too_much: Each<Reaction>,
     pub(crate) greylisted: Each<Met>,
+    pub(crate) dns: Each<DnsAnswer>,
+    pub(crate) dns_times: Histogram,
 }
 
 impl RelayCounters {
@@ -34,6 +37,8 @@ impl RelayCounters {
         let too_much = counters(to, "gatepost_guardian_messages", too_much);
         let greylisted = "Recipients of strangers that greylisting was asked about";
         let greylisted = counters(to, "gatepost_greylisting_recipients", greylisted);
+        let dns = "Questions that name servers were asked, by what came of them; what is remembered asks nobody";
+        let dns = counters(to, "gatepost_dns_questions", dns);
         let asked_for = "Requests for mail that waits for its server";
         let asked_for = counters(to, "gatepost_mail_requests", asked_for);
         let at_console = "Sign-ins at the console, by what they went by";
@@ -57,6 +62,13 @@ impl RelayCounters {
             at_console: Each::new(&at_console, &none, "result"),
             too_much: Each::new(&too_much, &none, "result"),
             greylisted: Each::new(&greylisted, &none, "result"),
+            dns: Each::new(&dns, &none, "result"),
+            dns_times: histogram(
+                to,
+                "gatepost_dns_duration_seconds",
+                "Time until name servers answered a question, or were given up",
+                || Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0]),
+            ),
             commits: histogram(
                 to,
                 "gatepost_spool_commit_duration_seconds",

@@ -36,6 +36,9 @@ fn all_that_happens_to_a_message_is_counted() {
         "connect_duration_seconds_bucket{le=\"0.05\",route=\"route:isp\"} 2".to_owned(),
         "final_reply_duration_seconds_sum{route=\"route:isp\"} 4.0".to_owned(),
         "recipients_settled_total{fate=\"delivered\"} 2".to_owned(),
+        "dns_questions_total{result=\"no-such-name\"} 2".to_owned(),
+        "dns_questions_total{result=\"failed\"} 0".to_owned(),
+        "dns_duration_seconds_bucket{le=\"0.005\"} 2".to_owned(),
     ] {
         let expected = format!("gatepost_{expected}");
         assert!(

@@ -11,12 +11,16 @@ use crate::Settings;
 /// Something that a `maillog` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailLine {
-    /// A message was taken: two lines.
+    /// A message was taken: three lines.
     Accepted {
         /// Its queue id.
         id: QueueId,
         /// Who brought it.
         client: IpAddr,
+        /// The client's host name; empty where nobody knows it.
+        name: Box<str>,
+        /// Its Message-ID, without brackets.
+        message_id: Box<str>,
         /// Its sender; empty for a notice.
         from: Box<str>,
         /// Its octets.
@@ -34,6 +38,24 @@ pub enum MailLine {
         to: Box<str>,
         /// The code of the reply, its status and its text.
         reply: Box<str>,
+    },
+    /// A message has a recipient who was given up for its age.
+    Expired {
+        /// Its queue id.
+        id: QueueId,
+        /// Its sender; empty for a notice.
+        from: Box<str>,
+        /// Whether the sender is told.
+        told: bool,
+    },
+    /// The sender of a message is told of it by another message: two lines.
+    Notice {
+        /// What it is about.
+        about: QueueId,
+        /// Its own queue id.
+        id: QueueId,
+        /// Its octets.
+        size: u64,
     },
     /// What came of an attempt for one recipient.
     Tried {
@@ -78,7 +100,8 @@ impl MailLine {
     /// All in it that may hold an address.
     pub fn texts(&mut self) -> Vec<&mut Box<str>> {
         match self {
-            Self::Accepted { from, .. } => vec![from],
+            Self::Accepted { from, .. } | Self::Expired { from, .. } => vec![from],
+            Self::Notice { .. } => Vec::new(),
             Self::Refused {
                 from, to, reply, ..
             } => vec![from, to, reply],
@@ -93,12 +116,17 @@ impl MailLine {
             Self::Accepted {
                 id,
                 client,
+                name,
+                message_id,
                 from,
                 size,
                 recipients,
             } => {
                 let from = escaped(from);
-                write("smtpd", format_args!("{id}: client=unknown[{client}]"));
+                let name = if name.is_empty() { "unknown" } else { name };
+                write("smtpd", format_args!("{id}: client={name}[{client}]"));
+                let message_id = escaped(message_id);
+                write("cleanup", format_args!("{id}: message-id=<{message_id}>"));
                 write(
                     "qmgr",
                     format_args!(
@@ -121,6 +149,7 @@ impl MailLine {
                     ),
                 );
             }
+            Self::Expired { .. } | Self::Notice { .. } => self.tell_of_end(write),
             Self::Tried {
                 id,
                 to,
@@ -143,6 +172,31 @@ impl MailLine {
             }
         }
     }
+
+    /// That a message is given up, and that its sender is told.
+    fn tell_of_end(&self, write: &mut dyn FnMut(&str, fmt::Arguments<'_>)) {
+        match self {
+            Self::Expired { id, from, told } => {
+                let from = escaped(from);
+                let returned = if *told { ", returned to sender" } else { "" };
+                write(
+                    "qmgr",
+                    format_args!("{id}: from=<{from}>, status=expired{returned}"),
+                );
+            }
+            Self::Notice { about, id, size } => {
+                write(
+                    "bounce",
+                    format_args!("{about}: sender non-delivery notification: {id}"),
+                );
+                write(
+                    "qmgr",
+                    format_args!("{id}: from=<>, size={size}, nrcpt=1 (queue active)"),
+                );
+            }
+            Self::Accepted { .. } | Self::Refused { .. } | Self::Tried { .. } => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +213,8 @@ mod tests {
             MailLine::Accepted {
                 id,
                 client: IpAddr::from([192, 0, 2, 7]),
+                name: "".into(),
+                message_id: "1@b.example".into(),
                 from: "a@b.example".into(),
                 size: 1234,
                 recipients: 2,
@@ -182,6 +238,16 @@ mod tests {
                 status: "deferred",
                 reply: "451 4.4.1 No answer".into(),
             },
+            MailLine::Expired {
+                id,
+                from: "a@b.example".into(),
+                told: true,
+            },
+            MailLine::Notice {
+                about: id,
+                id,
+                size: 99,
+            },
         ];
         let mut out = String::new();
         for line in &lines {
@@ -190,9 +256,13 @@ mod tests {
         let out = out.replace(&id.to_string(), "ID");
         let expected = "\
 Nov  3 10:00:00 relay gatepost/smtpd[7]: ID: client=unknown[192.0.2.7]
+Nov  3 10:00:00 relay gatepost/cleanup[7]: ID: message-id=<1@b.example>
 Nov  3 10:00:00 relay gatepost/qmgr[7]: ID: from=<a@b.example>, size=1234, nrcpt=2 (queue active)
 Nov  3 10:00:00 relay gatepost/smtpd[7]: NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 550 5.7.1 No; from=<> to=<x\\x0a@y> proto=ESMTP
 Nov  3 10:00:00 relay gatepost/smtp[7]: ID: to=<c@d.example>, relay=none, delay=12.34, dsn=4.4.1, status=deferred (451 4.4.1 No answer)
+Nov  3 10:00:00 relay gatepost/qmgr[7]: ID: from=<a@b.example>, status=expired, returned to sender
+Nov  3 10:00:00 relay gatepost/bounce[7]: ID: sender non-delivery notification: ID
+Nov  3 10:00:00 relay gatepost/qmgr[7]: ID: from=<>, size=99, nrcpt=1 (queue active)
 ";
         assert_eq!(out, expected);
     }

@@ -41,7 +41,7 @@ pub struct Row {
     pub size: u64,
     /// Its Message-ID, without brackets.
     pub message_id: Box<str>,
-    /// Its subject as written, where it is kept.
+    /// Its subject as people read it, where it is kept.
     pub subject: Box<str>,
     /// The site where it was to go.
     pub route: Box<str>,
@@ -100,6 +100,9 @@ impl Stage {
         (Self::Queue, "queue"),
         (Self::Operator, "operator"),
     ];
+
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::ALL.len();
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {

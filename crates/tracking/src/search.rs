@@ -124,10 +124,9 @@ impl Reader {
         looks: usize,
     ) -> Result<(Vec<(i64, Row)>, i64), StoreError> {
         let words = Words::read(&self.connection)?;
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {} FROM row WHERE n > ?1 ORDER BY n LIMIT ?2",
-            record::COLUMNS
-        ))?;
+        let mut statement = self
+            .connection
+            .prepare_cached(&record::select("n > ?1 ORDER BY n LIMIT ?2"))?;
         let mut records = statement.query((after, looks as i64))?;
         let (mut found, mut last) = (Vec::new(), after);
         while let Some(record) = records.next()? {
@@ -167,10 +166,9 @@ impl Reader {
     /// The file cannot be read.
     pub fn of_message(&self, id: QueueId) -> Result<Vec<Row>, StoreError> {
         let words = Words::read(&self.connection)?;
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {} FROM row WHERE id = ?1 ORDER BY n",
-            record::COLUMNS
-        ))?;
+        let mut statement = self
+            .connection
+            .prepare_cached(&record::select("id = ?1 ORDER BY n"))?;
         let rows = statement.query_map((id.to_bytes(),), |found| record::row(found, &words))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
@@ -340,10 +338,8 @@ impl<'a> Search<'a> {
         first: i64,
         last: i64,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {} FROM row WHERE n >= ?1 AND n <= ?2 ORDER BY n DESC",
-            record::COLUMNS
-        ))?;
+        let mut statement =
+            connection.prepare_cached(&record::select("n >= ?1 AND n <= ?2 ORDER BY n DESC"))?;
         let mut records = statement.query((first, last))?;
         while let Some(found) = records.next()? {
             let n = record::number(found)?;
@@ -379,9 +375,8 @@ fn later(
     let (Some(id), Some(number)) = (row.id, row.number) else {
         return Ok(None);
     };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {} FROM row WHERE id = ?1 AND number = ?2 AND n > ?3 ORDER BY n DESC LIMIT 1",
-        record::COLUMNS
+    let mut statement = connection.prepare_cached(&record::select(
+        "id = ?1 AND number = ?2 AND n > ?3 ORDER BY n DESC LIMIT 1",
     ))?;
     let read = |found: &rusqlite::Row<'_>| Ok((record::number(found)?, record::row(found, words)?));
     statement

@@ -74,8 +74,7 @@ impl Store {
     }
 
     fn read_open_terms(&mut self) -> Result<(), StoreError> {
-        let question = format!("SELECT {} FROM row WHERE n >= ?1", record::COLUMNS);
-        let mut statement = self.connection.prepare(&question)?;
+        let mut statement = self.connection.prepare(&record::select("n >= ?1"))?;
         let mut records = statement.query((self.first,))?;
         while let Some(found) = records.next()? {
             let row = record::row(found, &self.words)?;
@@ -179,9 +178,8 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub fn last_of(&self, id: QueueId, number: u32) -> Result<Option<Row>, StoreError> {
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {} FROM row WHERE id = ?1 AND number = ?2 ORDER BY n DESC LIMIT 1",
-            record::COLUMNS
+        let mut statement = self.connection.prepare_cached(&record::select(
+            "id = ?1 AND number = ?2 ORDER BY n DESC LIMIT 1",
         ))?;
         let read = |found: &rusqlite::Row<'_>| record::row(found, &self.words);
         Ok(statement

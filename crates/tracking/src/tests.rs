@@ -428,3 +428,38 @@ fn transcripts_go_by_age_and_take_no_more_than_half_of_the_room() {
     while store.trim(after(990), 2_000_000).unwrap() {}
     assert!(!has(900) && has(990) && has(999));
 }
+
+#[test]
+fn what_a_later_version_wrote_is_passed_over_and_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tracking.db");
+    let mut store = Store::open(&file).unwrap();
+    store
+        .append(&(0..8).map(sample).collect::<Vec<_>>())
+        .unwrap();
+    drop(store);
+    let later = rusqlite::Connection::open(&file).unwrap();
+    later
+        .execute("UPDATE row SET result = 200 WHERE n = 2", ())
+        .unwrap();
+    later
+        .execute("UPDATE row SET stage = 99 WHERE n = 5", ())
+        .unwrap();
+    drop(later);
+    let mut store = Store::open(&file).unwrap();
+    store.append(&[sample(8)]).unwrap();
+    let reader = Reader::open(&file).unwrap();
+    let filter = Filter::everything();
+    let page = reader
+        .page(&Question {
+            filter: &filter,
+            before: None,
+            limit: 100,
+            last_only: false,
+            looks: 1000,
+        })
+        .unwrap();
+    let numbers: Vec<i64> = page.rows.iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, [9, 8, 7, 6, 4, 3, 1]);
+    assert_eq!(reader.since(&filter, 0, 100, 1000).unwrap().0.len(), 7);
+}

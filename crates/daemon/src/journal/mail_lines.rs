@@ -1,8 +1,10 @@
 //! What protocol logs of the maillog format are told.
 
+use engine::dispatch::Fact;
 use engine::{Acceptance, Report};
 use mail::{Client, Failure, Outcome, Reply, ReversePath};
 use protocol_log::MailLine;
+use queue::{Disposition, Judged};
 use reception::SessionFact;
 
 use crate::protocol_logs::ProtocolLogs;
@@ -34,6 +36,10 @@ pub(super) fn accepted(logs: &ProtocolLogs, acceptance: &Acceptance) {
     logs.tell(|| MailLine::Accepted {
         id: message.id,
         client: acceptance.client.address(),
+        name: (acceptance.client_name.as_ref())
+            .map_or("", |name| name.as_str())
+            .into(),
+        message_id: acceptance.message_id.clone(),
         from: message.reverse_path.as_str().into(),
         size: message.size,
         recipients: acceptance.message.recipients.len(),
@@ -61,5 +67,32 @@ pub(super) fn attempt(logs: &ProtocolLogs, report: &Report) {
             status,
             reply: outcome.reply().to_string().into(),
         });
+    }
+}
+
+pub(super) fn dispatched(logs: &ProtocolLogs, fact: &Fact) {
+    match fact {
+        Fact::Settled { decided, .. } => {
+            let expired = |judged: &&Judged| match &judged.disposition {
+                Disposition::GiveUp(end)
+                | Disposition::Badmail(end)
+                | Disposition::Dropped(end) => end.expired,
+                Disposition::Delivered(_) | Disposition::TryAgain { .. } => false,
+            };
+            // As Postfix does it: once for the message.
+            if let Some(judged) = decided.recipients.iter().find(expired) {
+                logs.tell(|| MailLine::Expired {
+                    id: decided.message.id,
+                    from: decided.message.reverse_path.as_str().into(),
+                    told: matches!(judged.disposition, Disposition::GiveUp(_)),
+                });
+            }
+        }
+        Fact::Notice { about, notice } => logs.tell(|| MailLine::Notice {
+            about: *about,
+            id: notice.message.id,
+            size: notice.message.size,
+        }),
+        _ => {}
     }
 }

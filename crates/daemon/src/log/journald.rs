@@ -18,6 +18,7 @@ use tracing_subscriber::layer::Context;
 use self::entry::Entry;
 use super::LINES_WAITING_MAX;
 use crate::outlet::{Outlet, State};
+use crate::syslog_sender::Record;
 
 /// Where it listens on every system.
 const PATH: &str = "/run/systemd/journal/socket";
@@ -55,7 +56,7 @@ pub(super) fn start(veil: Option<Arc<Veil>>) -> io::Result<Option<ToJournal>> {
     }
     let name = "journald".to_owned();
     let outlet = Outlet::start(name, LINES_WAITING_MAX, &LOST, |entries, state| {
-        send(Path::new(PATH), entries, state);
+        send(Path::new(PATH), entries, state, |entry| [entry]);
     })?;
     OUTLET.get_or_init(|| outlet);
     Ok(Some(ToJournal { veil }))
@@ -78,10 +79,29 @@ impl<S: Subscriber> Layer<S> for ToJournal {
     }
 }
 
+/// Sends what is put down for a protocol log, as the records that `records` makes of an entry, until
+/// nobody has anything more to say.
+pub(crate) fn send_records<T, R: IntoIterator<Item = Record>>(
+    log: &str,
+    entries: &Receiver<T>,
+    state: &State,
+    records: impl Fn(T) -> R,
+) {
+    send(Path::new(PATH), entries, state, |entry| {
+        let records = records(entry).into_iter();
+        records.map(|record| Entry::of_record(log, &record).encoded())
+    });
+}
+
 /// Until nobody has anything more to say. An entry waits for a journal that cannot be reached.
-fn send(path: &Path, entries: &Receiver<Vec<u8>>, state: &State) {
+fn send<T, E: IntoIterator<Item = Vec<u8>>>(
+    path: &Path,
+    entries: &Receiver<T>,
+    state: &State,
+    encoded: impl Fn(T) -> E,
+) {
     let (mut socket, mut pause) = (None, PAUSE_MIN);
-    for entry in entries {
+    for entry in entries.iter().flat_map(encoded) {
         while let Err(error) = socket::send(&mut socket, path, &entry) {
             let why = format!("{}: {error}", path.display());
             if state.set_trouble(Some(why)).is_none() {

@@ -11,7 +11,7 @@ use mail::{
     Client, Delivery, MailParameters, Mailbox, Outcome, Place, QueueId, Reply, ReversePath,
     Timestamp,
 };
-use metrics::Metrics;
+use metrics::{DnsAnswer, Metrics};
 use queue::{Decided, Disposition, Job, JobReport, Judged, Reach};
 use reception::{End, SessionFact, Summary};
 use relay_policy::{Admitted, Grounds, Rewritten};
@@ -166,6 +166,7 @@ impl Facts {
         metrics.session_over(&self.client, Duration::from_secs(1));
         metrics.scanned("clam", &finding, Some(Duration::from_millis(30)));
         metrics.committed(Duration::from_millis(3));
+        metrics.asked_dns(DnsAnswer::NoSuchName, Duration::from_millis(3));
         metrics.attempt(&self.report);
         metrics.dispatched(&self.settled);
     }

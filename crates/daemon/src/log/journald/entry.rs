@@ -5,6 +5,8 @@ use privacy::Veil;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
+use crate::syslog_sender::Record;
+
 /// journalctl shows longer values as `null` in JSON, unless told otherwise.
 const VALUE_LEN_MAX: usize = 4000;
 /// What the journal takes; it drops a field with a longer name without a word.
@@ -39,6 +41,16 @@ impl Entry {
         entry.push("SYSLOG_IDENTIFIER", APP);
         entry.push("GATEPOST_EVENT", &happened);
         entry.push("MESSAGE", &message);
+        entry
+    }
+
+    /// A line of the protocol log `log`, under the name that its record has for syslog.
+    pub(super) fn of_record(log: &str, record: &Record) -> Self {
+        let mut entry = Self::default();
+        entry.push("PRIORITY", "6");
+        entry.push("SYSLOG_IDENTIFIER", &record.app);
+        entry.push("GATEPOST_LOG", log);
+        entry.push("MESSAGE", record.text.trim_end());
         entry
     }
 
