@@ -1,8 +1,10 @@
-//! amavisd-new behind the queue, by LMTP and back by SMTP. `scripts/test scanners` installs it.
+//! amavisd-new behind the queue, by LMTP and back by SMTP, and before it, by amavisd-milter.
+//! `scripts/test scanners` installs both.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -22,6 +24,11 @@ const SPAM: [&str; 2] = [
     "XJS*C4JDBQADN1.NSBN3*2IDNEN*",
     "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X",
 ];
+
+const BANNED: &str = "From: ann@client.test\r\nSubject: banned\r\nMessage-ID: <banned@client.test>\r\n\
+                  Date: Mon, 06 Jul 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+                  Content-Type: application/octet-stream; name=\"x.exe\"\r\n\
+                  Content-Disposition: attachment; filename=\"x.exe\"\r\n\r\nnothing\r\n";
 
 /// Of what it logs, where a test fails.
 const LINES_SHOWN: usize = 100;
@@ -70,7 +77,9 @@ impl Amavis {
              $sa_spam_subject_tag = '***SPAM*** ';\n\
              $final_spam_destiny = D_PASS; $final_bad_header_destiny = D_PASS;\n\
              $final_banned_destiny = D_REJECT; $banned_admin = undef; $banned_quarantine_to = undef;\n\
-             $banned_filename_re = new_RE(qr'\\.exe$'i);\n1;\n",
+             $banned_filename_re = new_RE(qr'\\.exe$'i);\n\
+             $unix_socketname = '{home}/amavisd.sock'; $interface_policy{{'SOCK'}} = 'MILTER';\n\
+             $policy_bank{{'MILTER'}} = {{ protocol => 'AM.PDP' }};\n1;\n",
             ip = amavis.address.ip(),
             port = amavis.address.port(),
             back = way_back.ip(),
@@ -232,11 +241,7 @@ fn mail_goes_through_amavis_once_and_comes_out_as_it_says() {
     );
 
     // It says no, and the sender hears of it from us; the bounce does not go there.
-    let banned = "From: ann@client.test\r\nSubject: banned\r\nMessage-ID: <banned@client.test>\r\n\
-                  Date: Mon, 06 Jul 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
-                  Content-Type: application/octet-stream; name=\"x.exe\"\r\n\
-                  Content-Disposition: attachment; filename=\"x.exe\"\r\n\r\nnothing\r\n";
-    all.send(&["bob@hosted.test"], banned);
+    all.send(&["bob@hosted.test"], BANNED);
     let bounce = all
         .world
         .wait_where("a bounce", |one| one.to == ["ann@client.test"]);
@@ -267,4 +272,92 @@ fn mail_goes_through_amavis_once_and_comes_out_as_it_says() {
     all.server.wait_for("later");
     all.relay.wait_until_empty();
     assert_eq!(all.server.count(), 3);
+}
+
+/// amavisd-milter, between a relay and an amavisd, until this is dropped.
+struct Between {
+    socket: PathBuf,
+    process: Child,
+}
+
+impl Between {
+    /// Of the account of amavisd, which is to read what it writes.
+    fn start(amavis: &Amavis) -> Self {
+        let home = amavis.home();
+        let socket = home.join("milter.sock");
+        // It wants it to be nobody else's.
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(home.join("tmp"), private).expect("rights");
+        let mut command = Command::new(path_of("setpriv"));
+        command.args(["--reuid=amavis", "--regid=amavis", "--clear-groups"]);
+        command.arg(path_of("amavisd-milter")).arg("-f");
+        command.arg("-s").arg(format!("local:{}", socket.display()));
+        command.arg("-S").arg(home.join("amavisd.sock"));
+        command.arg("-w").arg(home.join("tmp"));
+        command.arg("-p").arg(home.join("milter.pid"));
+        command.current_dir(&home).stdin(Stdio::null());
+        let process = command.spawn().expect("amavisd-milter");
+        let is_up = || UnixStream::connect(&socket).is_ok();
+        until_true(
+            "amavisd-milter to listen",
+            seconds(START_SECONDS_MAX),
+            is_up,
+        );
+        Self { socket, process }
+    }
+}
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs amavisd-new: scripts/test scanners"]
+fn amavisd_milter_changes_refuses_and_says_when_amavisd_is_down() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let nobody = network.free_port(network.relay());
+    let mut amavis = Amavis::start(network, nobody);
+    let between = Between::start(&amavis);
+    let relay = Relay::start(
+        network,
+        &format!(
+            "[domain.\"hosted.test\"]\nroute = \"{}\"\n\
+             [scanner.amavis]\nkind = \"milter\"\naddress = {:?}\n",
+            server.route(),
+            between.socket,
+        ),
+    );
+    let sent = |text: &str| {
+        let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
+        let reply = client.submit("ann@client.test", &["bob@hosted.test"], text);
+        reply.text()
+    };
+    assert!(sent(&message("clean")).starts_with("250 "));
+    let clean = server.wait_for("clean");
+    let status = clean.header("X-Spam-Status").unwrap_or_default();
+    assert!(status.starts_with("No"), "{}", clean.text());
+
+    let spam = format!("{}{}{}\r\n", message("spam"), SPAM[0], SPAM[1]);
+    assert!(sent(&spam).starts_with("250 "));
+    let tagged = server.wait_for("***SPAM*** spam");
+    assert_eq!(tagged.header("X-Spam-Flag").as_deref(), Some("YES"));
+
+    let refused = sent(BANNED);
+    assert!(
+        refused.starts_with("554 5.7.0") && refused.contains("BANNED"),
+        "{refused}"
+    );
+    relay.wait_for_log(&[
+        "message refused",
+        "BANNED",
+        &relay.place_of("[scanner.amavis]"),
+    ]);
+
+    amavis.stop();
+    let later = sent(&message("later"));
+    assert!(later.starts_with("451 4.6.0"), "{later}");
 }
