@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::client::{Dialogue, message};
+use crate::dns::NameServer;
 use crate::network::Network;
 use crate::program::signal;
 use crate::relay::Relay;
@@ -36,7 +37,13 @@ fn the_hook_of_the_documentation_holds_what_it_is_for() {
     let server = RecordingServer::start(network.mail_server());
     let mut relay = Relay::prepare(network, "");
     let file = |name: &str| relay.folder().join(name);
-    fs::write(file("hook.py"), documented()).expect("a program");
+    // Which says as well what else it was told.
+    let sender = "question[\"envelope\"][\"sender\"]";
+    let facts = format!("{sender} + \" \" + json.dumps(question[\"facts\"])");
+    let program = documented().replace(sender, &facts);
+    fs::write(file("hook.py"), program).expect("a program");
+    let records = "client TXT \"v=spf1 -all\"\n";
+    let names = NameServer::start(relay.network.name_server(), records);
     fs::write(file("hook.key"), "open sesame\n").expect("a key");
     fs::set_permissions(file("hook.key"), fs::Permissions::from_mode(0o600)).expect("rights");
     let address = relay.network.free_port(relay.network.host(7));
@@ -51,8 +58,9 @@ fn the_hook_of_the_documentation_holds_what_it_is_for() {
     relay.write_config(&format!(
         "[domain.\"hosted.test\"]\nroute = \"{}\"\n\
          [scanner.lottery]\nkind = \"hook\"\naddress = \"{address}\"\nservice = \"/\"\n\
-         secret = \"file:hook.key\"\n",
+         secret = \"file:hook.key\"\n[authentication]\nspf = true\n{}",
         server.route(),
+        names.config(),
     ));
     relay.run();
     let send = |id: &str, text: &str| {
@@ -75,7 +83,7 @@ fn the_hook_of_the_documentation_holds_what_it_is_for() {
     let prize = server.wait_for("prize");
     assert_eq!(
         prize.header("X-Lottery").as_deref(),
-        Some("ann@client.test")
+        Some("ann@client.test {\"direction\": \"in\", \"spf\": \"fail\"}")
     );
     let told = prize.header("X-Gatepost-Scan");
     assert_eq!(told.as_deref(), Some("lottery spam, quarantine (lottery)"));

@@ -38,7 +38,7 @@ pub use self::body::{BodyWrite, BodyWritten};
 pub use self::coming::Coming;
 pub use self::screening::{
     CannotRelease, ForMilters, Judgement, Screened, ScreenedFact, Screening, WithoutAttachments,
-    reputation, unscanned, without_attachments,
+    facts_for_hooks, reputation, unscanned, without_attachments,
 };
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};

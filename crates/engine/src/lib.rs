@@ -35,7 +35,7 @@ pub use digest::{Digest, DigestSettings};
 pub use incoming::{
     Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, ForMilters, Incoming,
     Judgement, Pending, Screened, ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,
-    WithoutAttachments, reputation, unscanned, without_attachments,
+    WithoutAttachments, facts_for_hooks, reputation, unscanned, without_attachments,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
 pub use reporting::{Seen, report_to};

@@ -414,7 +414,6 @@ impl One {
                     key: self.secret.clone(),
                 };
                 let details = hook::Details {
-                    facts: Vec::new(),
                     header: header_of(content).await?,
                     content: hook::Content::Inline(INLINE_MAX),
                 };

@@ -52,8 +52,6 @@ pub enum Content {
 /// What a hook is told beside the subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
-    /// What else is known: results of checks, the direction. Names and values.
-    pub facts: Vec<(String, String)>,
     /// The header of the message: names and values, in order.
     pub header: Vec<(String, String)>,
     /// The content.
@@ -137,10 +135,8 @@ impl Hook {
 
 /// All but the content.
 fn question(subject: &Subject, details: &Details) -> Value {
-    let facts = details
-        .facts
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone().into()));
+    let facts = subject.facts.iter();
+    let facts = facts.map(|(name, value)| ((*name).to_owned(), (*value).into()));
     let tls = subject.tls.as_ref();
     json!({
         "version": 1,

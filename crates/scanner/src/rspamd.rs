@@ -251,6 +251,7 @@ mod tests {
                 cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
             }),
             server: "mx.example".to_owned(),
+            facts: vec![("spf", "pass")],
             size: 12,
         };
         let settings = Settings {

@@ -24,6 +24,9 @@ pub struct Subject {
     pub tls: Option<TlsFacts>,
     /// The name of this host.
     pub server: String,
+    /// What else was found out, in words: the direction, results of checks. Names and values; hooks
+    /// alone are told.
+    pub facts: Vec<(&'static str, &'static str)>,
     /// Octets that will be given as content, all fields that we add included: no more, no less.
     pub size: u64,
 }

@@ -37,7 +37,7 @@ use self::letters::{Letter, letters};
 use self::refusals::Refusals;
 pub use self::released::{CannotRelease, WithoutAttachments, without_attachments};
 use self::scanning::Looked;
-pub use self::scanning::{ForMilters, unscanned};
+pub use self::scanning::{ForMilters, facts_for_hooks, unscanned};
 use self::source::Source;
 use self::writing::{Cleaned, Letters, content};
 use super::{Advised, Storing};

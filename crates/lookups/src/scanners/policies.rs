@@ -253,7 +253,7 @@ fn subject(asked: &Consultation, caller: &Caller) -> Subject {
             version: tls.version.to_owned(),
             cipher: tls.cipher.to_string(),
         }),
-        server: String::new(),
         size: caller.size.unwrap_or_default(),
+        ..Subject::default()
     }
 }

@@ -15,6 +15,7 @@ fn subject() -> Subject {
         }),
         server: "mx.example".to_owned(),
         size: CONTENT.len() as u64,
+        facts: vec![("spf", "pass")],
         ..Subject::default()
     }
 }
@@ -30,7 +31,6 @@ fn settings() -> Settings {
 /// Head and body of a question whose content comes in pieces of this length.
 fn ask(content: Content, piece: usize) -> (String, Value) {
     let details = Details {
-        facts: vec![("spf".to_owned(), "pass".to_owned())],
         header: vec![("Subject".to_owned(), "x".to_owned())],
         content,
     };

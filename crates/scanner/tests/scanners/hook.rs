@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use scanner::hook::{Content, Details, Hook, Settings, openapi};
-use scanner::{Answer, Class, Edit, Fault, Finding, Position, Secret, Wish};
+use scanner::{Answer, Class, Edit, Fault, Finding, Position, Secret, Subject, Wish};
 
 use crate::connection::{Address, Connection};
 use crate::message::{plain, subject};
@@ -21,11 +21,14 @@ fn hook(key: &str, size: usize, now: Duration) -> Hook {
         key: Some(Secret::new(key)),
     };
     let details = Details {
-        facts: vec![("spf".to_owned(), "pass".to_owned())],
         header: vec![("Subject".to_owned(), "x".to_owned())],
         content: Content::Inline(CONTENT_MAX),
     };
-    Hook::new(&settings, &subject(size), &details, now)
+    let subject = Subject {
+        facts: vec![("spf", "pass")],
+        ..subject(size)
+    };
+    Hook::new(&settings, &subject, &details, now)
 }
 
 fn now() -> Duration {

@@ -36,6 +36,7 @@ pub fn subject(size: usize) -> Subject {
             cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
         }),
         server: "mx.example".to_owned(),
+        facts: Vec::new(),
         size: size as u64,
     }
 }

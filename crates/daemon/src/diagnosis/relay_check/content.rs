@@ -32,7 +32,7 @@ pub(super) async fn screen(
         text,
         place: None,
     }));
-    let scans = scanned(inquiries, sender, message, explanation).await;
+    let scans = scanned(inquiries, sender, results.summary(), message, explanation).await;
     let screens = &inquiries.config().screening.screens;
     let reputation = reputation(memory, sender, screens, results.summary()).await;
     explanation.steps.extend(reputation.map(worth));
@@ -169,6 +169,7 @@ fn worth(of: Reputation) -> Step {
 async fn scanned(
     inquiries: &Inquiries,
     sender: &Sender<'_>,
+    came_to: Summary,
     message: &[u8],
     explanation: &mut Explanation,
 ) -> Vec<Scan> {
@@ -189,6 +190,7 @@ async fn scanned(
         },
         recipients: admitted().map(|one| one.recipient().to_string()).collect(),
         server: inquiries.config().hostname.to_string(),
+        facts: engine::facts_for_hooks(sender.is_stranger, came_to),
         size: message.len() as u64,
         ..Subject::default()
     };

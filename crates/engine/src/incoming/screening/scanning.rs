@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::screening::{Direction, End, Finding, Matched, Scan, Verdict};
+use authentication::Summary;
 use bytes::Bytes;
 use config::{MayAdd, Scanner, ScannerKind};
 use contents::edit::{Edit, apply};
@@ -190,6 +191,7 @@ impl Screening {
                 cipher: tls.cipher.to_string(),
             }),
             server: server.to_string(),
+            facts: facts_for_hooks(accepted.from_stranger, self.results.summary()),
             size: accepted.size,
         }
     }
@@ -521,4 +523,23 @@ fn told(matched: Matched, recipients: Vec<Mailbox>) -> ScreenedFact {
         dropped: Vec::new(),
         parted: Vec::new(),
     }
+}
+
+/// What hooks are told that was found out of a message: which way it goes, and what came of the
+/// checks that were made.
+pub fn facts_for_hooks(from_stranger: bool, came_to: Summary) -> Vec<(&'static str, &'static str)> {
+    let direction = if from_stranger { "in" } else { "out" };
+    let facts = [
+        ("direction", direction),
+        ("spf", came_to.spf),
+        ("dkim", came_to.dkim),
+        ("arc", came_to.arc),
+        ("dmarc", came_to.dmarc),
+        ("dmarc_policy", came_to.policy),
+    ];
+    // What was not asked has no word.
+    facts
+        .into_iter()
+        .filter(|(_, word)| !word.is_empty())
+        .collect()
 }
