@@ -1,4 +1,5 @@
-//! LMTP as a next hop: Dovecot with mailboxes, and aiosmtpd, which answers once for all recipients.
+//! LMTP as a next hop: Dovecot with mailboxes, Mailman with a list, aiosmtpd, which answers once for
+//! all recipients, and smtp-server, which does so for those that differ in case alone.
 
 use std::net::SocketAddr;
 
@@ -6,6 +7,7 @@ use serde_json::Value;
 
 use crate::client::{message, submit};
 use crate::dovecot::Dovecot;
+use crate::mailman::Mailman;
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::script::Script;
@@ -137,6 +139,27 @@ fn an_lmtp_port_is_told_for_what_it_is() {
     send(&relay, &["bob@box.test"], "lmtp");
     let heard = relay.wait_for_deferral("bob@box.test");
     assert!(heard.contains("not for LMTP"), "{heard}");
+}
+
+/// It refuses at RCPT, without an enhanced status code: none is made up that would say more.
+#[test]
+#[ignore = "needs Mailman: scripts/test browser"]
+fn mailman_takes_mail_for_its_list_and_what_it_refuses_comes_back() {
+    let network = Network::new();
+    let address = network.mail_server();
+    let mailman = Mailman::start(address, "staff@box.test");
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    let relay = Relay::start(network, &config(address, &notices, "protocol = \"lmtp\""));
+    send(&relay, &["absent@box.test", "staff@box.test"], "listed");
+    let bounce = notices.wait_where("a bounce", |received| {
+        received.text().contains("absent@box.test")
+    });
+    let bounce = bounce.text();
+    assert!(bounce.contains("mailbox unavailable"), "{bounce}");
+    assert!(bounce.contains("Status: 5.0.0\r\n"), "{bounce}");
+    assert!(!bounce.contains("staff@box.test"), "{bounce}");
+    relay.wait_until_empty();
+    assert_eq!(mailman.taken(), 1);
 }
 
 /// It takes addresses that differ in case alone for one recipient, and answers once for all of them.

@@ -78,6 +78,7 @@ mod journal;
 mod judges;
 mod lmtp;
 mod mail_programs;
+mod mailman;
 mod milters;
 mod monitoring;
 mod mta_sts;
