@@ -315,6 +315,9 @@ fn check_spool(settings: &mut Settings) {
     }
 }
 
+/// Octets that the log's file has at least.
+const LOG_SIZE_MIN: u64 = 1_000_000;
+
 /// Where logs go.
 fn logs(
     settings: &mut Settings,
@@ -330,6 +333,10 @@ fn logs(
     if settings.get(log::FORMAT).is_none() {
         let message = "w3c is the format of a protocol log: text is written".into();
         settings.warn_at(log::FORMAT, message, "write a section [log.w3c] for it");
+    }
+    if own.max_size < LOG_SIZE_MIN {
+        let message = "`max_size` in [log] is too small".to_owned();
+        settings.error_at(log::MAX_SIZE, message, "at least 1MB");
     }
     let stdout = settings.get(log::STDOUT).unwrap_or(!own.journald);
     if own.target == LogTarget::Stdout && !stdout {

@@ -553,6 +553,8 @@ pub struct Log {
     pub format: LogFormat,
     /// Where lines go.
     pub target: LogTarget,
+    /// Octets of its file and of the one before it.
+    pub max_size: u64,
     /// Which SMTP dialogues are kept with what is tracked.
     pub transcript: Transcripts,
     /// What becomes of mail addresses there, in the other logs and in what is tracked.

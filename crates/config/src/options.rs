@@ -1232,6 +1232,9 @@ section! {
         "format" FORMAT: Option<LogFormat> = &words::LOG_FORMATS, default(r#""text""#), fixed();
         /// A file to write to, in place of standard output.
         "file" FILE: Option<PathBuf> = &Optional(values::PATH), fixed();
+        /// Octets of that file and of the one before it: at half of it, it becomes FILE.1, in place of
+        /// an earlier one, so that the log never fills the disk where nobody moves it away.
+        "max_size" MAX_SIZE: u64 = &values::SIZE, default(r#""1GB""#), fixed() => log.max_size;
         /// Whether to write to standard output, when there is no file. Default: true, but for
         /// `journald = true`, as systemd gives standard output to the journal.
         "stdout" STDOUT: Option<bool> = &Optional(Flag), fixed();

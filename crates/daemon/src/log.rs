@@ -56,6 +56,10 @@ pub fn reopen() -> io::Result<()> {
 /// A file that can be exchanged between two lines.
 struct LogFile {
     file: File,
+    /// That are in it.
+    octets: u64,
+    /// That it may have; a device or a pipe has no such limit.
+    octets_max: u64,
     reopened: Reopened,
 }
 
@@ -67,14 +71,49 @@ struct Reopened {
 }
 
 impl LogFile {
-    fn open(path: &Path) -> io::Result<Self> {
+    /// With half of `max_size` octets for it, and half for the one before it.
+    fn open(path: &Path, max_size: u64) -> io::Result<Self> {
+        let file = append_to(path)?;
+        let facts = file.metadata()?;
         Ok(Self {
-            file: append_to(path)?,
+            octets: facts.len(),
+            octets_max: if facts.is_file() {
+                max_size / 2
+            } else {
+                u64::MAX
+            },
+            file,
             reopened: Reopened {
                 path: path.into(),
                 next: Arc::default(),
             },
         })
+    }
+
+    fn go_on_in(&mut self, file: File) {
+        self.octets = file.metadata().map_or(0, |facts| facts.len());
+        self.file = file;
+    }
+
+    /// Begins anew: what there is becomes the file before it, or, where its folder does not let that
+    /// be, is no more.
+    fn turn(&mut self) -> io::Result<()> {
+        let path = &self.reopened.path;
+        let mut before = path.as_os_str().to_owned();
+        before.push(".1");
+        let moved = match std::fs::rename(path, &before) {
+            // Somebody has moved it away, and did not say so.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            moved => moved,
+        };
+        match moved.and_then(|()| append_to(path)) {
+            Ok(next) => self.go_on_in(next),
+            Err(_) => {
+                self.file.set_len(0)?;
+                self.octets = 0;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -101,9 +140,14 @@ fn append_to(path: &Path) -> io::Result<File> {
 impl Write for LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(next) = self.reopened.take() {
-            self.file = next;
+            self.go_on_in(next);
         }
-        self.file.write(line)
+        if self.octets > 0 && self.octets + line.len() as u64 > self.octets_max {
+            self.turn()?;
+        }
+        let written = self.file.write(line)?;
+        self.octets += written as u64;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -141,7 +185,7 @@ pub fn start(level: LevelFilter, config: &Log, veil: Option<Arc<Veil>>) -> io::R
     let sink: Option<Box<dyn Write + Send>> = match &config.target {
         LogTarget::Stdout => Some(Box::new(io::stdout())),
         LogTarget::File(path) => {
-            let sink = LogFile::open(path)?;
+            let sink = LogFile::open(path, config.max_size)?;
             FILE.get_or_init(|| sink.reopened.clone());
             Some(Box::new(sink))
         }
@@ -184,5 +228,47 @@ fn layer<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(
         LogFormat::Json => Box::new(layer.json().flatten_event(true)),
         LogFormat::Text if with_header => Box::new(layer),
         LogFormat::Text => Box::new(layer.without_time().with_level(false)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, read_to_string};
+
+    use super::*;
+
+    #[test]
+    fn a_file_and_the_one_before_it_have_no_more_than_their_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gatepost.log");
+        let before = folder.path().join("gatepost.log.1");
+        fs::write(&path, "line 0\n").unwrap();
+        let mut log = LogFile::open(&path, 30).unwrap();
+        for number in 1..8 {
+            log.write_all(format!("line {number}\n").as_bytes())
+                .unwrap();
+        }
+        assert_eq!(read_to_string(&path).unwrap(), "line 6\nline 7\n");
+        assert_eq!(read_to_string(&before).unwrap(), "line 4\nline 5\n");
+        // Moved away by somebody who did not say so: his is left as it is.
+        let away = folder.path().join("away");
+        fs::rename(&path, &away).unwrap();
+        log.write_all(b"line 8\n").unwrap();
+        assert_eq!(read_to_string(&away).unwrap(), "line 6\nline 7\n");
+        assert_eq!(read_to_string(&path).unwrap(), "line 8\n");
+        // Where it cannot be moved, it begins anew.
+        fs::remove_file(&before).unwrap();
+        fs::create_dir_all(before.join("a folder in its place")).unwrap();
+        log.write_all(b"line 9\n").unwrap();
+        log.write_all(b"line 10\n").unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "line 10\n");
+    }
+
+    #[test]
+    fn a_device_takes_all() {
+        let mut log = LogFile::open(Path::new("/dev/null"), 2).unwrap();
+        for _ in 0..3 {
+            log.write_all(b"a line\n").unwrap();
+        }
     }
 }
