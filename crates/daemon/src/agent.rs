@@ -110,15 +110,16 @@ impl Task {
 
     async fn take(&mut self, step: Step) {
         match step {
+            // What is large and soon over has its own memory: a thousand agents wait for servers.
             Step::Ask(questions) => {
-                let answers = self.services.active().route_answers(questions);
+                let answers = Box::pin(self.services.active().route_answers(questions));
                 if let Some(answers) = self.unless_left_off(answers).await {
                     self.agent.on_answers(answers);
                 }
             }
             Step::Identify => {
                 let (active, site) = self.site();
-                let identity = async move { active.sign_ins.identity(&site).await };
+                let identity = Box::pin(async move { active.sign_ins.identity(&site).await });
                 if let Some(identity) = self.unless_left_off(identity).await {
                     self.agent.on_identity(identity);
                 }
@@ -158,7 +159,7 @@ impl Task {
             }
             Step::SignInRefused => {
                 let (active, site) = self.site();
-                active.sign_ins.refused(&site).await;
+                Box::pin(active.sign_ins.refused(&site)).await;
             }
             Step::Unreadable { id, why } => {
                 tracing::error!(%id, why, "content could not be read");
@@ -194,7 +195,7 @@ impl Task {
     async fn encrypt(&mut self, socket: TcpStream, hop: &Hop, within: Duration) {
         let (active, site) = self.site();
         let config = &active.setup.config;
-        let secured = active.connector.secure(socket, config, &site, hop, within);
+        let secured = Box::pin(active.connector.secure(socket, config, &site, hop, within));
         match self.unless_left_off(secured).await {
             Some(Ok((stream, facts))) => {
                 let exporter = stream.exporter();
