@@ -380,6 +380,35 @@ fn who_is_signed_in_at_one_address_is_so_at_the_other() {
     assert_eq!(status(&one.page("/", &cookie)), 303);
 }
 
+/// One of ten thousand domains is found by its name, and a page is of a size that can be read.
+#[test]
+fn a_page_of_the_configuration_is_of_what_was_asked_for() {
+    let domains: String = (0..600)
+        .map(|number| format!("[domain.\"d{number}.test\"]\nroute = \"[192.0.2.1]\"\n"))
+        .collect();
+    let setup = Setup::start(&domains);
+    let cookie = setup.sign_in("boss");
+    let rows = |page: &str| page.matches("<tr data-row=").count();
+    let found = setup.page("/configuration?find=d599.test", &cookie);
+    assert!(
+        found.contains("domain.&#34;d599.test&#34;.route"),
+        "{found}"
+    );
+    assert!(!found.contains("d598.test"), "{found}");
+    let first = setup.page("/configuration?group=domains", &cookie);
+    assert_eq!(rows(&first), 500);
+    assert!(first.contains("group=domains&#38;skip=500"), "{first}");
+    let one = setup.page(
+        "/configuration/change?key=domain.%22d7.test%22.route",
+        &cookie,
+    );
+    assert!(one.contains("Is now") && one.contains("192.0.2.1"), "{one}");
+    let unknown = setup.page("/message/nothing%40nowhere.test", &cookie);
+    assert_eq!(status(&unknown), 404);
+    let none = setup.page("/tracking/download?filter=to%3Anobody%40x.test", &cookie);
+    assert!(none.contains("filename=\"tracking.csv\""), "{none}");
+}
+
 #[test]
 fn browsers_get_the_console_by_tls_with_the_relays_certificate() {
     let network = Network::new();

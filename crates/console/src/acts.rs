@@ -101,6 +101,8 @@ struct Plan {
     more: u64,
     /// What can be said besides.
     asks: Vec<Ask>,
+    /// What was so when it was shown: name and value in the form.
+    pinned: Vec<(&'static str, String)>,
     /// The verb and the number.
     button: String,
     /// Whether it cannot be undone.
@@ -170,7 +172,7 @@ pub(crate) async fn confirm(cx: Cx) -> Result<Page, Trouble> {
     let page = Confirm {
         plan: &plan,
         token: &cx.visitor.token,
-        hidden: hidden(&cx.query, &plan.asks),
+        hidden: hidden(&cx.query, &plan),
         back: back(act.kind),
     };
     Page::still(Section::Other, plan.title.as_str(), &page)
@@ -178,10 +180,16 @@ pub(crate) async fn confirm(cx: Cx) -> Result<Page, Trouble> {
 
 /// What the address says, for the form; but for what is asked there: that is for the visitor to say,
 /// and nobody says it for him by a link.
-fn hidden<'a>(query: &'a Fields, asks: &[Ask]) -> Vec<(&'a str, &'a str)> {
+fn hidden<'a>(query: &'a Fields, plan: &'a Plan) -> Vec<(&'a str, &'a str)> {
     let named = query.0.iter().map(|(name, value)| (&**name, &**value));
-    let is_asked = |name: &str| ASKED.contains(&name) || asks.iter().any(|ask| ask.name == name);
-    named.filter(|(name, _)| !is_asked(name)).collect()
+    let pinned = plan.pinned.iter().map(|(name, value)| (*name, &**value));
+    let is_asked = |name: &str| {
+        ASKED.contains(&name)
+            || plan.asks.iter().any(|ask| ask.name == name)
+            || plan.pinned.iter().any(|(own, _)| *own == name)
+    };
+    let said = named.filter(|(name, _)| !is_asked(name));
+    said.chain(pinned).collect()
 }
 
 /// Where somebody goes who does not do it after all, or has done it.
@@ -256,7 +264,19 @@ mod tests {
             name: "route",
             ..REASON
         };
-        assert_eq!(hidden(&query, &[route, REASON]), said[..2]);
-        assert_eq!(hidden(&query, &[]), said[..3]);
+        let plan = |asks, pinned| Plan {
+            asks,
+            pinned,
+            ..Plan::default()
+        };
+        assert_eq!(
+            hidden(&query, &plan(vec![route, REASON], Vec::new())),
+            said[..2]
+        );
+        assert_eq!(hidden(&query, &plan(Vec::new(), Vec::new())), said[..3]);
+        // What was so is for us to say.
+        let pinned = plan(Vec::new(), vec![("route", "as it was".to_owned())]);
+        let expected = [said[0], said[1], ("route", "as it was")];
+        assert_eq!(hidden(&query, &pinned), expected);
     }
 }

@@ -116,8 +116,16 @@ impl Api {
 
 async fn whole(response: Response) -> Result<(StatusCode, Vec<u8>), Trouble> {
     let status = response.status();
+    // It is made in this process: nothing else can be wrong with it.
     let text = axum::body::to_bytes(response.into_body(), ANSWER_OCTETS_MAX).await;
-    Ok((status, text.map_err(Trouble::ours)?.to_vec()))
+    let text = text.map_err(|_| {
+        let most = ANSWER_OCTETS_MAX >> 20;
+        let why = format!(
+            "The answer is longer than the {most} MB that a page is made of. A narrower filter makes it shorter; the command line shows all of it."
+        );
+        Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, why)
+    })?;
+    Ok((status, text.to_vec()))
 }
 
 fn refused(status: StatusCode, text: &[u8]) -> Trouble {
@@ -128,5 +136,23 @@ fn refused(status: StatusCode, text: &[u8]) -> Trouble {
             needs_code,
         },
         Err(_) => Trouble::new(status, String::from_utf8_lossy(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_long_is_said_to_be() {
+        let answer = |octets: usize| whole(Response::new(Body::from(vec![b'x'; octets])));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let kept = runtime.block_on(answer(ANSWER_OCTETS_MAX)).unwrap();
+        assert_eq!(kept.1.len(), ANSWER_OCTETS_MAX);
+        let trouble = runtime.block_on(answer(ANSWER_OCTETS_MAX + 1)).unwrap_err();
+        assert_eq!(trouble.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(trouble.why.contains("longer than the 16 MB"));
     }
 }

@@ -20,8 +20,9 @@ pub use spool::Verb;
 pub use self::audit::{AuditQuery, AuditRow};
 pub use self::configuration::{
     ConfigApplied, ConfigChange, ConfigChanged, ConfigClients, ConfigDecision, ConfigEdit,
-    ConfigEffect, ConfigOption, ConfigProblem, ConfigProposal, ConfigReplay, ConfigRollBack,
-    ConfigText, ConfigTried, ConfigValue, ConfigVerb, ConfigVersion,
+    ConfigEffect, ConfigOption, ConfigOptionsQuery, ConfigProblem, ConfigProposal, ConfigReplay,
+    ConfigRollBack, ConfigText, ConfigTextQuery, ConfigTried, ConfigValue, ConfigVerb,
+    ConfigVersion,
 };
 pub use self::console::{
     ConsoleIssuerAnswer, ConsoleIssuerBegun, ConsoleIssuerRow, ConsoleIssuerWanted, ConsoleLink,
@@ -45,17 +46,18 @@ pub use self::observed::{
 };
 pub use self::quarantine::{
     LearnedResult, LearnedRow, QuarantineChange, QuarantineCount, QuarantineDigest,
-    QuarantineLearned, QuarantineLesson, QuarantineReleased, QuarantineReport, QuarantineRow,
-    QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText, TaughtAs, UnreadPart,
+    QuarantineLearned, QuarantineLesson, QuarantinePage, QuarantineReleased, QuarantineReport,
+    QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText,
+    TaughtAs, UnreadPart,
 };
 pub use self::track::{
-    Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,
-    TranscriptRow, as_csv,
+    Trace, TraceChange, TraceQuery, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow,
+    TrackingStatus, TranscriptRow, as_csv,
 };
 pub use self::trials::{
     DeliveryEvent, DeliveryHost, DeliveryLookup, DeliveryQuestion, DeliverySite, DeliveryStages,
     DeliveryTested, DeliveryWay, DnsFinding, DnsQuestion, DnsTested, RouteFact, RouteHost,
-    RouteQuery, RouteShown, RouteWay, TestMessage, TestSent,
+    RouteQuery, RouteShown, RouteWay, TestDoor, TestMessage, TestSent,
 };
 
 /// `GET /v1/status`
@@ -489,6 +491,23 @@ pub struct SessionRow {
     pub received: u64,
     /// Octets that went.
     pub sent: u64,
+}
+
+/// Which sessions: the query of `GET /v1/sessions`; all of them when empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SessionQuery {
+    /// Those of this kind alone: `in` or `out`.
+    #[serde(default)]
+    pub only: Option<String>,
+    /// This one alone.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Those behind this one.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// At most so many.
+    #[serde(default)]
+    pub limit: Option<usize>,
 }
 
 /// The answer of `POST /v1/reload`.

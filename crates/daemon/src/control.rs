@@ -287,6 +287,11 @@ fn with_quarantine(routes: Routes) -> Routes {
             quarantine::list,
         )
         .get(
+            "/v1/quarantine/page",
+            "The same, and where to go on",
+            quarantine::page,
+        )
+        .get(
             "/v1/quarantine/report",
             "How many there are, by rule, by the sender's domain and by recipient",
             quarantine::report,

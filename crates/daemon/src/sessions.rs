@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Bound, Deref};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -139,10 +139,18 @@ impl Sessions {
         }
     }
 
-    /// All there are, in order.
-    pub(crate) fn list(&self) -> Vec<(SessionId, Arc<Entry>)> {
+    /// Those behind one that are wanted, in order, at most so many.
+    pub(crate) fn list(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+        is_wanted: impl Fn(SessionId) -> bool,
+    ) -> Vec<(SessionId, Arc<Entry>)> {
         let all = self.all();
-        all.iter()
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        all.range((from, Bound::Unbounded))
+            .filter(|(id, _)| is_wanted(**id))
+            .take(limit)
             .map(|(id, entry)| (*id, Arc::clone(entry)))
             .collect()
     }
@@ -198,10 +206,12 @@ mod tests {
         let enter = |id| sessions.enter(id, "internet".into(), Timestamp::default(), "a".into());
         let (first, second) = (enter(SessionId::Out(7)), enter(SessionId::In(7)));
         let names = || {
-            let all = sessions.list();
+            let all = sessions.list(None, usize::MAX, |_| true);
             all.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(names(), ["in-7", "out-7"]);
+        let one_of = |after| sessions.list(after, 1, |id| id != SessionId::In(8)).len();
+        assert_eq!((one_of(None), one_of(Some(SessionId::Out(7)))), (1, 0));
         assert_eq!("in-7".parse(), Ok(SessionId::In(7)));
         for text in ["7", "in-", "on-7", "in-x", "in-7-7"] {
             assert_eq!(text.parse::<SessionId>(), Err(()), "{text}");

@@ -156,6 +156,7 @@ call("get", "/v1/track", 400, filter="state:waiting")
 [traced] = call("get", "/v1/trace/{id}", 200, id=row["id"])["messages"]
 assert traced["rows"][0]["to"] == row["to"], traced
 call("get", "/v1/trace/{id}", 404, id="nothing@nowhere.test")
+call("get", "/v1/trace/{id}", 404, id="nothing@nowhere.test", looks=1)
 call("get", "/v1/transcripts/{name}", 200, name=row["id"])
 call("get", "/v1/transcripts/{name}", 400, name="nobody")
 asked = {"client": "127.0.0.0/8", "lasting": "1h"}
@@ -172,9 +173,14 @@ assert call("post", "/v1/greylist/check", 200, approach)["result"] == "waits"
 call("post", "/v1/greylist/check", 400, {**approach, "client": "nowhere"})
 call("get", "/v1/reputation", 200, client="192.0.2.1", domain="client.test")
 client = call("get", "/v1/sessions", 200)[0]
+assert call("get", "/v1/sessions", 200, only="in", limit=1) == call("get", "/v1/sessions", 200, id=client["id"])
+call("get", "/v1/sessions", 400, only="all")
+call("get", "/v1/sessions", 400, after="me")
 call("post", "/v1/sessions/{id}/kill", 200, id=client["id"])
 call("post", "/v1/sessions/{id}/kill", 404, id="in-0")
 [quarantined] = call("get", "/v1/quarantine", 200, filter="", limit=5)
+page = call("get", "/v1/quarantine/page", 200, looks=1000)
+assert [row["id"] for row in page["rows"]] == [quarantined["id"]], page
 assert quarantined["rule"] == "eve's" and quarantined["to"] == "eve@hosted.test", quarantined
 call("get", "/v1/quarantine", 400, filter="stat:held")
 shown = call("get", "/v1/quarantine/{id}", 200, id=quarantined["id"])
@@ -230,6 +236,7 @@ assert newest["current"] and newest["by"] == "root" and newest["reason"] == "a t
 assert oldest["hash"] == config["hash"] and oldest["by"] is None, oldest
 back = {"version": oldest["number"], "by": "root"}
 call("post", "/v1/config/roll-back", 404, {**back, "version": 99})
+call("post", "/v1/config/roll-back", 409, {**back, "expected_hash": "0"})
 assert call("post", "/v1/config/roll-back", 200, back)["hash"] == config["hash"]
 assert len(call("get", "/v1/config/versions", 200)) == 3
 posture = call("get", "/v1/relay/posture", 200)
@@ -269,6 +276,7 @@ assert found[0] == {
 }, found
 call("post", "/v1/test/dns", 200, {"addresses": ["192.0.2.1"]})
 call("post", "/v1/test/dns", 400, {"domain": ".."})
+assert call("get", "/v1/test/send", 200)["why_not"] is None
 sent = call("post", "/v1/test/send", 200, {"to": row["to"]})
 assert call("get", "/v1/queue/count", 200, filter="id:" + sent["id"])["messages"] == 1, sent
 refused = call("post", "/v1/test/send", 409, {"to": "bob@elsewhere.test"})

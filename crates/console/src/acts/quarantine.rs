@@ -34,6 +34,7 @@ pub(super) async fn plan(cx: &Cx, word: &str) -> Result<Plan, Trouble> {
         words::many(report.recipients, "recipient")
     );
     Ok(Plan {
+        pinned: Vec::new(),
         button: title.clone(),
         title,
         says: says.to_owned(),

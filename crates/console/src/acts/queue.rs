@@ -38,6 +38,7 @@ pub(super) async fn plan(cx: &Cx, verb: &str) -> Result<Plan, Trouble> {
         .collect();
     let title = format!("{} {}", capital(verb), words::many(number, "recipient"));
     Ok(Plan {
+        pinned: Vec::new(),
         button: title.clone(),
         title,
         says: says(verb).to_owned(),

@@ -1,17 +1,18 @@
 //! Acts on the relay itself.
 
-use daemon::api::{ConfigApplied, ConfigRollBack, ConfigVersion, Reloaded, SessionRow};
+use daemon::api::{ConfigApplied, ConfigRollBack, ConfigText, ConfigVersion, Reloaded, SessionRow};
 
 use super::{Done, Plan, REASON, written};
-use crate::cx::{Cx, Fields};
+use crate::cx::{Cx, Fields, address};
 use crate::trouble::Trouble;
 use crate::words;
 
 /// A session is ended.
 pub(super) async fn plan_kill(cx: &Cx) -> Result<Plan, Trouble> {
     let id = cx.query.get("session");
-    let rows: Vec<SessionRow> = cx.api.get("/v1/sessions").await?;
-    let session = rows.iter().find(|row| row.id == id);
+    let path = address("/v1/sessions", &[("id", id)]);
+    let rows: Vec<SessionRow> = cx.api.get(&path).await?;
+    let session = rows.first();
     let sampled = |row: &SessionRow| {
         format!(
             "{} {} since {}: {}",
@@ -52,9 +53,13 @@ pub(super) async fn reload(cx: &Cx) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// The digest of the text that was in force when somebody saw what would be undone.
+const FROM: &str = "from";
+
 /// A version of the configuration is put back, and in force.
 pub(super) async fn plan_roll_back(cx: &Cx) -> Result<Plan, Trouble> {
     let number = cx.query.get("version");
+    let now: ConfigText = cx.api.get("/v1/config?brief=true").await?;
     let versions: Vec<ConfigVersion> = cx.api.get("/v1/config/versions").await?;
     let version = versions
         .iter()
@@ -72,6 +77,7 @@ pub(super) async fn plan_roll_back(cx: &Cx) -> Result<Plan, Trouble> {
         says: "The file gets the text of that version, and it is in force at once, as a whole or not at all.".to_owned(),
         sample: newer.map(undone).collect(),
         asks: vec![REASON],
+        pinned: vec![(FROM, now.hash)],
         button: format!("Put back version {number}"),
         nothing: version.is_none().then(|| "That version is no longer kept.".to_owned()),
         ..Plan::default()
@@ -84,6 +90,7 @@ pub(super) async fn roll_back(cx: &Cx, form: &Fields) -> Result<Done, Trouble> {
     let back = ConfigRollBack {
         version,
         reason: written(form, "reason"),
+        expected_hash: written(form, FROM),
         by: cx.visitor.name.clone(),
     };
     let applied: ConfigApplied = cx.api.post("/v1/config/roll-back", &back).await?;

@@ -9,6 +9,9 @@ use crate::sessions::Role;
 use crate::trouble::Trouble;
 use crate::words::{self, Mark};
 
+/// Rows that are looked at for a Message-ID: a tenth of a second.
+const LOOKS: usize = 100_000;
+
 #[derive(Template)]
 #[template(path = "message.html")]
 struct Message {
@@ -48,7 +51,15 @@ struct Transcript {
 /// `GET /message/ID`
 pub(crate) async fn message(cx: Cx) -> Result<Page, Trouble> {
     let name = words::encoded(cx.place("id"));
-    let trace: Trace = cx.api.get(&format!("/v1/trace/{name}")).await?;
+    let looks = LOOKS.to_string();
+    let path = address(&format!("/v1/trace/{name}"), &[("looks", &looks)]);
+    let trace: Trace = cx.api.get(&path).await.map_err(|trouble| {
+        let all = words::command("trace", cx.place("id"));
+        match trouble.why.contains("not looked at") {
+            true => Trouble::not_found(format!("{} here: {all} looks at everything", trouble.why)),
+            false => trouble,
+        }
+    })?;
     let mut messages = Vec::new();
     for traced in trace.messages {
         messages.push(life(&cx, traced).await?);

@@ -1,7 +1,9 @@
 //! What screening holds.
 
 use askama::Template;
-use daemon::api::{QuarantineCount, QuarantineReport, QuarantineRow, QuarantinedMessage};
+use daemon::api::{
+    QuarantineCount, QuarantinePage, QuarantineReport, QuarantineRow, QuarantinedMessage,
+};
 
 use crate::cx::{Cx, address};
 use crate::page::{Page, Section, may_act};
@@ -10,6 +12,8 @@ use crate::words;
 
 /// Messages on a page.
 const MESSAGES: usize = 100;
+/// Recipients that are looked at for a page.
+const LISTED_LOOKS: usize = 20_000;
 /// Messages that are counted for the figures, the oldest ones.
 const LOOKS: usize = 1_000;
 /// Rules, domains and recipients beside the list.
@@ -34,11 +38,13 @@ pub(crate) async fn quarantine(cx: Cx) -> Result<Page, Trouble> {
     let filter = cx.query.get("filter").to_owned();
     let after = cx.query.get("after");
     let limit = MESSAGES.to_string();
-    let mut fields = vec![("filter", &*filter), ("limit", &*limit)];
+    let looks = LISTED_LOOKS.to_string();
+    let mut fields = vec![("filter", &*filter), ("limit", &*limit), ("looks", &*looks)];
     if !after.is_empty() {
         fields.push(("after", after));
     }
-    let rows: Vec<QuarantineRow> = cx.api.get(&address("/v1/quarantine", &fields)).await?;
+    let path = address("/v1/quarantine/page", &fields);
+    let found: QuarantinePage = cx.api.get(&path).await?;
     let looks = LOOKS.to_string();
     let fields = [("filter", &*filter), ("looks", &*looks)];
     let path = address("/v1/quarantine/report", &fields);
@@ -52,18 +58,16 @@ pub(crate) async fn quarantine(cx: Cx) -> Result<Page, Trouble> {
         ("By the sender's domain", most(&mut report.sender_domains)),
         ("By recipient", most(&mut report.by_recipient)),
     ];
-    let messages: std::collections::BTreeSet<&str> = rows.iter().map(|row| &*row.id).collect();
-    let last = rows.last().filter(|_| messages.len() >= MESSAGES);
     let act = |word, verb| (verb, address("/act", &[("do", word), ("filter", &filter)]));
     let page = Quarantine {
-        next: last.map(|row| cx.with("after", &row.id)),
+        next: found.next.map(|next| cx.with("after", &next)),
         is_first: after.is_empty(),
         acts: match may_act(&cx) && report.recipients > 0 {
             true => vec![act("let-go", "release"), act("discard", "delete")],
             false => Vec::new(),
         },
         command: words::command("quarantine list", &filter),
-        rows,
+        rows: found.rows,
         counts,
         report,
         filter,

@@ -16,6 +16,10 @@ const ROWS: usize = 100;
 const LOOKS: usize = 20_000;
 /// Rows in a file.
 const FILE_ROWS: usize = 10_000;
+/// Rows that are looked at for each part of a file.
+const FILE_LOOKS: usize = 250_000;
+/// Parts for which no more was found than that: with so many, a file is at its end.
+const SHORT_PARTS_MAX: usize = 4;
 /// Rows in one answer of the API.
 const PART_ROWS: usize = 1000;
 
@@ -164,25 +168,45 @@ pub(crate) async fn download(cx: Cx) -> Response {
 async fn file(cx: &Cx) -> Result<Response, Trouble> {
     let filter = cx.query.get("filter");
     let events = cx.query.get("events") == "true";
-    let (mut rows, mut before) = (Vec::new(), String::new());
+    let (mut rows, mut before, mut since) = (Vec::new(), String::new(), None);
+    let mut short_parts = 0;
     while rows.len() < FILE_ROWS {
-        let page = ask(cx, filter, events, &before, (PART_ROWS, None)).await?;
+        let page = ask(cx, filter, events, &before, (PART_ROWS, Some(FILE_LOOKS))).await?;
+        short_parts += usize::from(page.rows.len() < PART_ROWS);
         rows.extend(page.rows);
         let Some(next) = page.next else { break };
         before = next.to_string();
+        if short_parts >= SHORT_PARTS_MAX {
+            since = page.reached;
+            break;
+        }
     }
     rows.truncate(FILE_ROWS);
+    let since = since.as_deref().unwrap_or_default();
+    if rows.is_empty() && !since.is_empty() {
+        let command = command(filter, events);
+        return Err(Trouble::not_found(format!(
+            "Nothing matches since {}; what is older was not looked at. On the command line, {command} --json looks at everything",
+            words::moment(since)
+        )));
+    }
+    // A file that does not tell of everything says from when on it does.
+    let since: String = since.chars().filter(char::is_ascii_alphanumeric).collect();
+    let since = match since.as_str() {
+        "" => since,
+        since => format!("-since-{since}"),
+    };
     let (kind, name, text) = match cx.query.get("form") {
         "json" => {
             let text = serde_json::to_string_pretty(&rows).map_err(Trouble::ours)?;
-            ("application/json", "tracking.json", text)
+            ("application/json", "json", text)
         }
         _ => {
             let text = daemon::api::as_csv(&rows).map_err(Trouble::ours)?;
-            ("text/csv; charset=utf-8", "tracking.csv", text)
+            ("text/csv; charset=utf-8", "csv", text)
         }
     };
-    let place = format!("attachment; filename=\"{name}\"");
+    let place = format!("attachment; filename=\"tracking{since}.{name}\"");
     Ok((
         [
             (CONTENT_TYPE, kind.to_owned()),

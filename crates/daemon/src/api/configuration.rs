@@ -23,6 +23,37 @@ pub struct ConfigText {
     pub difference: Option<String>,
 }
 
+/// The query of `GET /v1/config`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigTextQuery {
+    /// All but the text, which is empty then.
+    #[serde(default)]
+    pub brief: bool,
+}
+
+/// Which options: the query of `GET /v1/config/options`; all of them when empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigOptionsQuery {
+    /// Those of sections that begin with one of these words, which commas part.
+    #[serde(default)]
+    pub sections: Option<String>,
+    /// Those of no section that begins with one of these.
+    #[serde(default)]
+    pub except: Option<String>,
+    /// The one with this key, or that stands there.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Those in whose key or meaning this is; of others, what has it in its key or value.
+    #[serde(default)]
+    pub find: Option<String>,
+    /// Not the first so many: each value counts, and an option without one.
+    #[serde(default)]
+    pub skip: usize,
+    /// At most so many.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+
 /// One option of the table: `GET /v1/config/options`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigOption {
@@ -239,6 +270,9 @@ pub struct ConfigChange {
 pub struct ConfigRollBack {
     /// To which version.
     pub version: u64,
+    /// The digest of the text in force from which that starts, where another one is to be refused.
+    #[serde(default)]
+    pub expected_hash: Option<String>,
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,

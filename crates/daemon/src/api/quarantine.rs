@@ -1,6 +1,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// A page of what screening holds: the answer to `GET /v1/quarantine/page`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuarantinePage {
+    /// What was found.
+    pub rows: Vec<QuarantineRow>,
+    /// Where to go on (`after`); `null` when there is nothing more. A page may be short, or empty,
+    /// and there may be more all the same: a question takes only so much of the disk's time.
+    pub next: Option<String>,
+}
+
 /// One recipient for whom screening holds a message: `GET /v1/quarantine`. What others wrote has no
 /// control characters any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

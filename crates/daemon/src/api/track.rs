@@ -109,6 +109,15 @@ pub struct TrackPage {
     pub end: i64,
 }
 
+/// How far back is looked for a Message-ID: the query of `GET /v1/trace/ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TraceQuery {
+    /// At about so many rows, the newest ones; at all of them when left out. A queue id is found at
+    /// once.
+    #[serde(default)]
+    pub looks: Option<usize>,
+}
+
 /// One message's life: `GET /v1/trace/ID`, by queue id or Message-ID.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {

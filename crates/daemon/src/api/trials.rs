@@ -407,6 +407,13 @@ pub struct TestMessage {
     pub to: String,
 }
 
+/// Whether a test message could be sent: `GET /v1/test/send`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TestDoor {
+    /// Why not, if so.
+    pub why_not: Option<String>,
+}
+
 /// A test message that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TestSent {

@@ -8,16 +8,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use config::{Change, Config, Edit};
+use config::{Change, Config, Edit, Shown};
 use mail::Place;
 
 pub(super) use self::apply::{apply, roll_back, versions};
 pub(super) use self::effect::try_it;
 use super::routes::Routes;
 use super::{Answer, Trouble};
-use crate::api::{ConfigEdit, ConfigOption, ConfigText, ConfigValue, ConfigVerb};
+use crate::api::{
+    ConfigEdit, ConfigOption, ConfigOptionsQuery, ConfigText, ConfigTextQuery, ConfigValue,
+    ConfigVerb,
+};
 use crate::configuration::{Wish, hash, on_disk, why_not_writable};
 use crate::shared::Shared;
 
@@ -53,7 +56,10 @@ pub(super) fn with_configuration(routes: Routes) -> Routes {
 }
 
 /// `GET /v1/config`
-async fn text(State(shared): State<Arc<Shared>>) -> Answer<ConfigText> {
+async fn text(
+    State(shared): State<Arc<Shared>>,
+    Query(ConfigTextQuery { brief }): Query<ConfigTextQuery>,
+) -> Answer<ConfigText> {
     blocking(move || {
         let active = shared.services.active();
         let config = &active.setup.config;
@@ -65,7 +71,10 @@ async fn text(State(shared): State<Arc<Shared>>) -> Answer<ConfigText> {
         };
         Ok(ConfigText {
             path: file.map(|file| file.display().to_string()),
-            text: config.text.to_string(),
+            text: match brief {
+                true => String::new(),
+                false => config.text.to_string(),
+            },
             hash: hash(&config.text),
             included: included(config, file).into_iter().collect(),
             writable: why_not.is_none(),
@@ -95,18 +104,69 @@ fn difference(shared: &Shared, config: &Config, file: &Path) -> Option<String> {
 fn included(config: &Config, main: Option<&Path>) -> BTreeSet<String> {
     let main = main.map(|main| main.display().to_string());
     let files = config.written().filter_map(|shown| match &shown.place {
-        Place::Line { file, .. } => Some(file.to_string()),
+        Place::Line { file, .. } => Some(&**file),
         Place::Default | Place::Preset => None,
     });
-    files.filter(|file| Some(file) != main.as_ref()).collect()
+    let files: BTreeSet<&str> = files
+        .filter(|file| Some(*file) != main.as_deref())
+        .collect();
+    files.into_iter().map(str::to_owned).collect()
 }
 
 /// `GET /v1/config/options`
-async fn options(State(shared): State<Arc<Shared>>) -> Answer<Vec<ConfigOption>> {
+async fn options(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<ConfigOptionsQuery>,
+) -> Answer<Vec<ConfigOption>> {
     let active = shared.services.active();
     let config = &active.setup.config;
-    let all = config::described().map(|option| ConfigOption {
-        values: values(config, option.pattern),
+    let words = |list: &Option<String>| -> Option<Vec<String>> {
+        let list = list.as_ref()?.split(',');
+        Some(list.map(str::to_owned).collect())
+    };
+    let (only, except) = (words(&query.sections), words(&query.except));
+    let is_wanted = |section: &str| {
+        let first = section.split(['.', '[']).find(|part| !part.is_empty());
+        let first = first.unwrap_or_default();
+        let has = |list: &Vec<String>| list.iter().any(|word| word == first);
+        only.as_ref().is_none_or(has) && !except.as_ref().is_some_and(has)
+    };
+    let find = query.find.as_deref().unwrap_or_default().to_lowercase();
+    let (mut skip, mut left) = (query.skip, query.limit.unwrap_or(usize::MAX));
+    // There may be ten thousand domains: whoever asks for one group does not pay for another.
+    let wanted = config::described().filter(|option| is_wanted(&option.section));
+    let all = wanted.filter_map(|option| {
+        let all = config.values_of(option.pattern);
+        let is_found = find.is_empty()
+            || option.key.contains(&find)
+            || option.facts.meaning.to_lowercase().contains(&find);
+        let is_meant = |shown: &Shown| match &query.key {
+            Some(key) => option.key == *key || shown.key == *key,
+            None => is_found || shown.key.contains(&find) || shown.value.contains(&find),
+        };
+        let is_unsaid = all.is_empty();
+        let meant: Vec<Shown> = all.into_iter().filter(is_meant).collect();
+        let is_itself = match &query.key {
+            Some(key) => option.key == *key,
+            None => is_found,
+        };
+        if meant.is_empty() && !(is_itself && is_unsaid) {
+            return None;
+        }
+        let rows = meant.len().max(1);
+        let passed = skip.min(rows);
+        skip -= passed;
+        let told = (rows - passed).min(left);
+        left -= told;
+        let values = meant.into_iter().skip(passed).take(told).map(value);
+        (told > 0).then(|| described(option, values.collect()))
+    });
+    Ok(Json(all.collect()))
+}
+
+fn described(option: config::Described, values: Vec<ConfigValue>) -> ConfigOption {
+    ConfigOption {
+        values,
         key: option.key,
         section: option.section,
         takes: option.takes,
@@ -115,19 +175,15 @@ async fn options(State(shared): State<Arc<Shared>>) -> Answer<Vec<ConfigOption>>
         in_force: option.facts.in_force,
         reloads: option.facts.reloads,
         schema: option.schema,
-    });
-    Ok(Json(all.collect()))
+    }
 }
 
-fn values(config: &Config, pattern: &str) -> Vec<ConfigValue> {
-    let of_option = config.values_of(pattern).into_iter();
-    of_option
-        .map(|shown| ConfigValue {
-            key: shown.key,
-            value: shown.value,
-            place: shown.place.to_string(),
-        })
-        .collect()
+fn value(shown: Shown) -> ConfigValue {
+    ConfigValue {
+        key: shown.key,
+        value: shown.value,
+        place: shown.place.to_string(),
+    }
 }
 
 /// What is wanted: changes or a text.

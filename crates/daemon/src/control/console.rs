@@ -91,6 +91,9 @@ pub(super) async fn link(
         let why = "the console is off: console.bind in the configuration says where it is served";
         Trouble(StatusCode::CONFLICT, why.to_owned())
     })?;
+    if let Some(why) = shared.absent().first() {
+        return Err(Trouble(StatusCode::CONFLICT, why.clone()));
+    }
     let token = shared.services.console_links.make(&by, Instant::now());
     tracing::info!(%by, "a link to the console was made");
     Ok(Json(ConsoleLink {

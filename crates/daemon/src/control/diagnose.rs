@@ -56,6 +56,11 @@ fn with_trials(routes: Routes) -> Routes {
             "What DNS says of this relay and of domains",
             trials::dns_of,
         )
+        .get(
+            "/v1/test/send",
+            "Whether a test message could be sent",
+            send::may_send,
+        )
         .post(
             "/v1/test/send",
             "Sends a test message, by the door by which programs of this machine come",

@@ -17,9 +17,9 @@ use spool::{Page, Recipient, Verb, Waiting};
 use super::act::Act;
 use super::{Answer, Trouble, blocking, filter, operations};
 use crate::api::{
-    OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReport,
-    QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText,
-    QueueChange, QueueQuery, UnreadPart,
+    OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantinePage,
+    QuarantineReport, QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart,
+    QuarantinedText, QueueChange, QueueQuery, UnreadPart,
 };
 use crate::shared::Shared;
 use crate::{digests, held};
@@ -52,23 +52,39 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(query): Query<QueueQuery>,
 ) -> Answer<Vec<QuarantineRow>> {
+    Ok(Json(listed(&shared, query).await?.rows))
+}
+
+/// `GET /v1/quarantine/page`
+pub(super) async fn page(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<QueueQuery>,
+) -> Answer<QuarantinePage> {
+    listed(&shared, query).await.map(Json)
+}
+
+async fn listed(shared: &Shared, query: QueueQuery) -> Result<QuarantinePage, Trouble> {
     let now = shared.services.clock.moment();
     let filter = held(&query.filter, now)?;
     let after = query.after.as_deref().map(str::parse::<QueueId>);
     let after = after.transpose().map_err(Trouble::bad)?;
     let limit = query.limit.unwrap_or(PAGE_MESSAGES).min(PAGE_MESSAGES);
     let spool = Arc::clone(&shared.services.spool);
-    let rows = blocking(move || {
-        let found = spool.find(&filter, Page { after, limit })?;
+    let looks = query.looks.unwrap_or(usize::MAX).max(1);
+    let page = blocking(move || {
+        let found = spool.find_within(&filter, Page { after, limit }, looks)?;
         let mut all = Vec::new();
-        for waiting in &found {
+        for waiting in &found.messages {
             let subject = held::subject(&*spool, &waiting.message)?;
             let subject = Shown::default().text(&subject);
             all.extend(rows(waiting, &subject, now));
         }
-        Ok(all)
+        Ok(QuarantinePage {
+            rows: all,
+            next: found.next.map(|id| id.to_string()),
+        })
     });
-    Ok(Json(rows.await?))
+    page.await
 }
 
 /// `GET /v1/quarantine/ID`

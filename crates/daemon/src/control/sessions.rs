@@ -3,18 +3,35 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
 
 use super::act::Act;
 use super::{Answer, Trouble};
-use crate::api::SessionRow;
+use crate::api::{SessionQuery, SessionRow};
 use crate::sessions::{Entry, SessionId};
 use crate::shared::Shared;
 
 /// `GET /v1/sessions`
-pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer<Vec<SessionRow>> {
-    let all = shared.services.sessions.list();
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<SessionQuery>,
+) -> Answer<Vec<SessionRow>> {
+    let named = |name: Option<String>| {
+        let parsed = name.map(|name| name.parse::<SessionId>().map_err(|()| name));
+        let none = |name| Trouble::bad(format!("`{name}` names no session"));
+        parsed.transpose().map_err(none)
+    };
+    let (only, after) = (named(query.id)?, named(query.after)?);
+    let wanted: fn(SessionId) -> bool = match query.only.as_deref() {
+        None => |_| true,
+        Some("in") => |id| matches!(id, SessionId::In(_)),
+        Some("out") => |id| matches!(id, SessionId::Out(_)),
+        Some(_) => return Err(Trouble::bad("`only` is `in` or `out`")),
+    };
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let is_asked = |id| only.is_none_or(|only| only == id) && wanted(id);
+    let all = shared.services.sessions.list(after, limit, is_asked);
     Ok(Json(
         all.iter().map(|(id, entry)| row(*id, entry)).collect(),
     ))

@@ -12,7 +12,9 @@ use mail::{QueueId, Timestamp};
 use tracking::{Question, Reader, Row, StoreError};
 
 use super::{Answer, PAGE_MESSAGES, Trouble};
-use crate::api::{Trace, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus};
+use crate::api::{
+    Trace, TraceQuery, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,
+};
 use crate::shared::Shared;
 use crate::tracker::Tracker;
 
@@ -86,24 +88,31 @@ fn page(reader: &Reader, filter: &Filter, query: &TrackQuery) -> Result<TrackPag
 pub(super) async fn trace(
     State(shared): State<Arc<Shared>>,
     UrlPath(name): UrlPath<String>,
+    Query(TraceQuery { looks }): Query<TraceQuery>,
 ) -> Answer<Trace> {
-    let none = format!("nothing is known of `{}`", mail::escaped(&name));
-    let Json(trace) = ask(&shared, move |reader| traced(reader, &name)).await?;
+    let mut none = format!("nothing is known of `{}`", mail::escaped(&name));
+    let Json((trace, unread)) = ask(&shared, move |reader| traced(reader, &name, looks)).await?;
     if trace.messages.is_empty() {
+        if let Some(before) = unread {
+            none = format!("{none} since {before}; what is older was not looked at");
+        }
         return Err(Trouble(StatusCode::NOT_FOUND, none));
     }
     Ok(Json(trace))
 }
 
-/// The messages that are meant, and the notices about them, and about those.
-fn traced(reader: &Reader, name: &str) -> Result<Trace, StoreError> {
-    let mut left: Vec<(QueueId, Option<QueueId>)> = match name.parse() {
-        Ok(id) => vec![(id, None)],
-        Err(_) => named(reader, name)?
-            .into_iter()
-            .map(|id| (id, None))
-            .collect(),
+/// The messages that are meant, and the notices about them, and about those; and before when nothing
+/// was looked at, if so.
+fn traced(
+    reader: &Reader,
+    name: &str,
+    looks: Option<usize>,
+) -> Result<(Trace, Option<Timestamp>), StoreError> {
+    let (ids, unread) = match name.parse() {
+        Ok(id) => (vec![id], None),
+        Err(_) => named(reader, name, looks)?,
     };
+    let mut left: Vec<(QueueId, Option<QueueId>)> = ids.into_iter().map(|id| (id, None)).collect();
     left.reverse();
     let (mut seen, mut messages) = (BTreeSet::new(), Vec::new());
     while let Some((id, about)) = left.pop() {
@@ -122,11 +131,16 @@ fn traced(reader: &Reader, name: &str) -> Result<Trace, StoreError> {
             });
         }
     }
-    Ok(Trace { messages })
+    Ok((Trace { messages }, unread))
 }
 
-/// The messages that bear this Message-ID, oldest first: the newest so many.
-fn named(reader: &Reader, name: &str) -> Result<Vec<QueueId>, StoreError> {
+/// The messages that bear this Message-ID, oldest first: the newest so many; and before when nothing
+/// was looked at, if so.
+fn named(
+    reader: &Reader,
+    name: &str,
+    looks: Option<usize>,
+) -> Result<(Vec<QueueId>, Option<Timestamp>), StoreError> {
     let name = name.trim_start_matches('<').trim_end_matches('>');
     let filter = Filter {
         conditions: vec![Condition::Tracked(Tracked::MessageId(Glob::new(name)))],
@@ -138,7 +152,7 @@ fn named(reader: &Reader, name: &str) -> Result<Vec<QueueId>, StoreError> {
             before,
             limit: PAGE_MESSAGES,
             last_only: false,
-            looks: LOOKS,
+            looks: looks.unwrap_or(LOOKS).clamp(1, LOOKS),
         })?;
         // A star in it is meant as it stands.
         let same = page
@@ -147,8 +161,10 @@ fn named(reader: &Reader, name: &str) -> Result<Vec<QueueId>, StoreError> {
             .filter(|(_, row)| row.message_id.eq_ignore_ascii_case(name));
         ids.extend(same.filter_map(|(_, row)| row.id));
         before = page.next;
-        if before.is_none() || ids.len() >= TRACED_MAX {
-            return Ok(ids.into_iter().collect());
+        let is_cut = looks.is_some() && before.is_some();
+        if before.is_none() || is_cut || ids.len() >= TRACED_MAX {
+            let unread = page.reached.filter(|_| is_cut);
+            return Ok((ids.into_iter().collect(), unread));
         }
     }
 }

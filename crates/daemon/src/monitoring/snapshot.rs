@@ -66,7 +66,12 @@ impl Monitoring {
     /// By listener, and by site.
     fn connections(&self) -> (BTreeMap<Arc<str>, u64>, BTreeMap<Arc<str>, u64>) {
         let (mut sessions, mut connections) = (BTreeMap::new(), BTreeMap::new());
-        for (id, entry) in self.shared.services.sessions.list() {
+        for (id, entry) in self
+            .shared
+            .services
+            .sessions
+            .list(None, usize::MAX, |_| true)
+        {
             let side = match id {
                 SessionId::In(_) => &mut sessions,
                 SessionId::Out(_) => &mut connections,

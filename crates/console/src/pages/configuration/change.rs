@@ -8,7 +8,7 @@ use daemon::api::{
 };
 
 use super::TABS;
-use crate::cx::{Cx, Fields};
+use crate::cx::{Cx, Fields, address};
 use crate::page::{Page, Posted, Section, framed};
 use crate::sessions::Role;
 use crate::trouble::Trouble;
@@ -41,11 +41,9 @@ struct ChangeForm {
 pub(crate) async fn change(cx: Cx) -> Result<Page, Trouble> {
     cx.require(Role::Admin)?;
     let key = cx.query.get("key").to_owned();
-    let all: Vec<ConfigOption> = cx.api.get("/v1/config/options").await?;
-    let stands = |option: &&ConfigOption| {
-        option.key == key || option.values.iter().any(|value| value.key == key)
-    };
-    let option = all.iter().find(stands).cloned();
+    let path = address("/v1/config/options", &[("key", &key)]);
+    let found: Vec<ConfigOption> = cx.api.get(&path).await?;
+    let option = found.into_iter().next();
     let values = option.iter().flat_map(|option| &option.values);
     let now = values.into_iter().find(|value| value.key == key);
     let page = ChangeForm {

@@ -10,6 +10,9 @@ use crate::sessions::Role;
 use crate::trouble::Trouble;
 use crate::words;
 
+/// Options and values on a page.
+const ROWS: usize = 500;
+
 /// A group of options: its word in the address, its words on the page, sections.
 struct Group {
     word: &'static str,
@@ -68,6 +71,8 @@ struct Options {
     groups: Vec<(&'static str, String, bool)>,
     find: String,
     rows: Vec<Row>,
+    first: Option<String>,
+    next: Option<String>,
 }
 
 /// An option, or one of the places where it stands.
@@ -84,8 +89,7 @@ struct Row {
 
 /// `GET /configuration`
 pub(crate) async fn options(cx: Cx) -> Result<Page, Trouble> {
-    let text: ConfigText = cx.api.get("/v1/config").await?;
-    let all: Vec<ConfigOption> = cx.api.get("/v1/config/options").await?;
+    let text: ConfigText = cx.api.get("/v1/config?brief=true").await?;
     let find = cx.query.get("find").to_lowercase();
     let chosen = cx.query.get("group");
     let chosen = if chosen.is_empty() && find.is_empty() {
@@ -94,11 +98,22 @@ pub(crate) async fn options(cx: Cx) -> Result<Page, Trouble> {
         chosen
     };
     let may_change = cx.may(Role::Admin);
-    let is_wanted = |option: &&ConfigOption| match find.as_str() {
-        "" => group_of(&option.section) == chosen,
-        find => option.key.contains(find) || option.meaning.to_lowercase().contains(find),
+    let skip = cx.query.get("skip").parse().unwrap_or(0_usize);
+    let (skipped, limit) = (skip.to_string(), (ROWS + 1).to_string());
+    let of_group = of_group(chosen);
+    let wanted = match find.as_str() {
+        "" => (of_group.0, of_group.1.as_str()),
+        find => ("find", find),
     };
-    let wanted = all.iter().filter(is_wanted);
+    let fields = [wanted, ("skip", &*skipped), ("limit", &*limit)];
+    let path = address("/v1/config/options", &fields);
+    let all: Vec<ConfigOption> = cx.api.get(&path).await?;
+    let mut rows: Vec<Row> = all
+        .iter()
+        .flat_map(|option| rows(option, may_change))
+        .collect();
+    let is_more = rows.len() > ROWS;
+    rows.truncate(ROWS);
     let groups = GROUPS.iter().map(|group| (group.word, group.name));
     let groups = groups.chain([("other", "Other")]);
     let page = Options {
@@ -112,19 +127,25 @@ pub(crate) async fn options(cx: Cx) -> Result<Page, Trouble> {
                 )
             })
             .collect(),
-        rows: wanted.flat_map(|option| rows(option, may_change)).collect(),
+        next: is_more.then(|| cx.with("skip", &(skip + ROWS).to_string())),
+        first: (skip > 0).then(|| cx.with("skip", "")),
+        rows,
         find,
         text,
     };
     Page::still(Section::Configuration, "Configuration", &page)
 }
 
-/// The first part of a section's name says where it belongs.
-fn group_of(section: &str) -> &'static str {
-    let first = section.split(['.', '[']).find(|part| !part.is_empty());
-    let first = first.unwrap_or_default();
-    let found = GROUPS.iter().find(|group| group.sections.contains(&first));
-    found.map_or("other", |group| group.word)
+/// How the API is asked for a group: the first part of a section's name says where it belongs.
+fn of_group(word: &str) -> (&'static str, String) {
+    match GROUPS.iter().find(|group| group.word == word) {
+        Some(group) => ("sections", group.sections.join(",")),
+        None => {
+            let all = GROUPS.iter().flat_map(|group| group.sections);
+            let all: Vec<&str> = all.copied().collect();
+            ("except", all.join(","))
+        }
+    }
 }
 
 fn rows(option: &ConfigOption, may_change: bool) -> Vec<Row> {

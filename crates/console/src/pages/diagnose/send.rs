@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use daemon::api::{TestMessage, TestSent};
+use daemon::api::{TestDoor, TestMessage, TestSent};
 
 use super::TABS;
 use crate::cx::Cx;
@@ -17,20 +17,24 @@ struct Send<'a> {
     token: &'a str,
     to: &'a str,
     why_not: Option<&'a str>,
+    /// Why none could be sent at all.
+    no_door: Option<String>,
 }
 
 /// `GET /diagnose/send`
 pub(crate) async fn send(cx: Cx) -> Result<Page, Trouble> {
     cx.require(Role::Operator)?;
-    form(&cx, cx.query.get("to"), None)
+    form(&cx, cx.query.get("to"), None).await
 }
 
-fn form(cx: &Cx, to: &str, why_not: Option<&str>) -> Result<Page, Trouble> {
+async fn form(cx: &Cx, to: &str, why_not: Option<&str>) -> Result<Page, Trouble> {
+    let door: TestDoor = cx.api.get("/v1/test/send").await?;
     let page = Send {
         tabs: &TABS,
         token: &cx.visitor.token,
         to,
         why_not,
+        no_door: door.why_not,
     };
     Page::still(Section::Diagnose, "Test message", &page)
 }
@@ -46,7 +50,7 @@ pub(crate) async fn send_test(cx: Cx, posted: Posted) -> Response {
     match sent {
         Ok(sent) => Redirect::to(&format!("/message/{}", sent.id)).into_response(),
         Err(trouble) if trouble.status.is_client_error() => {
-            framed(&cx, form(&cx, &to, Some(&trouble.why)))
+            framed(&cx, form(&cx, &to, Some(&trouble.why)).await)
         }
         Err(trouble) => framed(&cx, Err(trouble)),
     }

@@ -44,6 +44,7 @@ pub(crate) async fn roll_back(
     act: Act,
     Json(ConfigRollBack {
         version,
+        expected_hash,
         reason,
         by,
     }): Json<ConfigRollBack>,
@@ -52,7 +53,7 @@ pub(crate) async fn roll_back(
     let author = author(&act, by, reason)?;
     let _one_at_a_time = shared.configuring.lock().await;
     let active = shared.services.active();
-    let expected = hash(&active.setup.config.text);
+    let expected = expected_hash.unwrap_or_else(|| hash(&active.setup.config.text));
     let own = Arc::clone(&shared);
     let Json(text) = blocking(move || {
         let mut all = kept(&own).all().map_err(unkept)?.into_iter();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use config::Config;
 use mail::{Mailbox, RcptParameters, ReversePath};
 use message::{WarningFacts, warning};
 use submission::{Ended, Handover, Submission};
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 use super::trials::recipient;
 use super::turns::turn;
-use crate::api::{TestMessage, TestSent};
+use crate::api::{TestDoor, TestMessage, TestSent};
 use crate::control::act::Act;
 use crate::control::{Answer, Trouble};
 use crate::hand_over::hand_over;
@@ -24,6 +25,25 @@ use crate::shared::Shared;
 
 /// So long the session may take for it.
 const TIME_MAX: Duration = Duration::from_secs(180);
+
+/// Why none could be sent.
+const NO_DOOR: &str = "this machine may hand in nothing: set submit.socket, or pickup.directory";
+
+/// By what a program of this machine comes in.
+fn door(config: &Config) -> Option<&Arc<reception::Settings>> {
+    let local = &config.local;
+    let submit = local.submit.as_ref().map(|submit| &submit.session);
+    submit.or(local.pickup.as_ref().map(|pickup| &pickup.session))
+}
+
+/// `GET /v1/test/send`
+pub(super) async fn may_send(State(shared): State<Arc<Shared>>) -> Answer<TestDoor> {
+    let active = shared.services.active();
+    let is_open = door(&active.setup.config).is_some();
+    Ok(Json(TestDoor {
+        why_not: (!is_open).then(|| NO_DOOR.to_owned()),
+    }))
+}
 
 /// `POST /v1/test/send`: by the door by which programs of this machine come, so that all rules count
 /// for it.
@@ -36,12 +56,8 @@ pub(super) async fn send(
     let to = recipient(&wanted.to)?;
     let services = &shared.services;
     let (active, id) = (services.active(), services.new_id());
-    let local = &active.setup.config.local;
-    let submit = local.submit.as_ref().map(|submit| &submit.session);
-    let door = submit.or(local.pickup.as_ref().map(|pickup| &pickup.session));
-    let Some(settings) = door.cloned() else {
-        let why = "this machine may hand in nothing: set submit.socket, or pickup.directory";
-        return Err(Trouble(StatusCode::CONFLICT, why.to_owned()));
+    let Some(settings) = door(&active.setup.config).cloned() else {
+        return Err(Trouble(StatusCode::CONFLICT, NO_DOOR.to_owned()));
     };
     let _turn = turn(&shared)?;
     let notices = &active.setup.notices;
