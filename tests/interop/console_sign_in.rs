@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::network::Network;
 use crate::program::{feed, run};
 use crate::submission_setup::{PASSWORD, SubmissionSetup, USER, plain};
 use crate::wait::{seconds, until_true};
@@ -136,13 +137,16 @@ fn the_guard_of_mail_is_the_guard_of_the_console() {
 
 #[test]
 fn a_link_signs_in_once() {
-    let setup = SubmissionSetup::open("[console]\nidle_timeout = \"1h\"\n");
+    // An address that nobody else has: a link is to somewhere.
+    let network = Network::new();
+    let console = network.free_port(network.relay());
+    let setup = SubmissionSetup::open(&format!("[console]\nbind = \"{console}\"\n"));
     let link = setup.relay.command(&["console", "login"]).expect_code(0);
     let (_, token) = link
         .out
         .lines()
         .next()
-        .and_then(|url| url.split_once("http://127.0.0.1:8025/login?token="))
+        .and_then(|url| url.split_once(&format!("http://{console}/login?token=")))
         .expect("a link");
     let token = json!({ "token": token });
     let (status, who) = ask(&setup, "redeem", &token);
