@@ -43,7 +43,7 @@ impl Scene {
         // Nobody listens there: its mail waits.
         let down = network.free_port(network.relay());
         let settings = format!(
-            "[console]\nbind = \"{console}\"\n\
+            "[console]\nbind = \"{console}\"\n[submit]\nsocket = \"submit.sock\"\n\
              [domain.\"hosted.test\"]\nroute = \"{}\"\n\
              [domain.\"down.test\"]\nroute = \"[{}]:{}\"\n\
              [[screen]]\nname = \"programs\"\nwhen = {{ extension = \"exe\" }}\nthen = \"hold\"\n",
