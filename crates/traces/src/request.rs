@@ -49,8 +49,13 @@ pub fn request(of: &Resource, spans: &[Span]) -> Vec<u8> {
 }
 
 fn written(span: &Span) -> otlp::Span {
-    let took = u64::try_from(span.took.as_nanos()).unwrap_or(u64::MAX);
-    let ended = span.ended.as_millis().saturating_mul(NANOS_PER_MILLI);
+    // The end is known to the millisecond. The beginning is rounded down to one as well, so that no
+    // span seems to begin before the one above it.
+    let took = span.took.as_nanos().div_ceil(NANOS_PER_MILLI.into());
+    let began = span
+        .ended
+        .as_millis()
+        .saturating_sub(u64::try_from(took).unwrap_or(u64::MAX));
     let kind = match span.side {
         Some(Side::Server) => otlp::span::SpanKind::Server,
         Some(Side::Client) => otlp::span::SpanKind::Client,
@@ -74,8 +79,8 @@ fn written(span: &Span) -> otlp::Span {
             .map_or_else(Vec::new, |id| id.to_be_bytes().to_vec()),
         name: span.name.to_owned(),
         kind: kind.into(),
-        start_time_unix_nano: ended.saturating_sub(took),
-        end_time_unix_nano: ended,
+        start_time_unix_nano: began.saturating_mul(NANOS_PER_MILLI),
+        end_time_unix_nano: span.ended.as_millis().saturating_mul(NANOS_PER_MILLI),
         attributes: attributes
             .map(|(key, value)| attribute(key, value))
             .collect(),
@@ -99,5 +104,40 @@ fn attribute(key: &str, value: &Value) -> KeyValue {
         key: key.to_owned(),
         value: Some(AnyValue { value: Some(value) }),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mail::Timestamp;
+
+    use super::*;
+
+    /// A session of 2.3 ms that began at 718.2 ms, and its message that was begun in the same
+    /// millisecond, as its id has it.
+    #[test]
+    fn no_span_begins_before_the_one_above_it() {
+        let began = |took| {
+            let span = Span {
+                name: "",
+                side: None,
+                trace: 1,
+                id: 1,
+                parent: None,
+                links: Vec::new(),
+                ended: Timestamp::from_millis(720),
+                took,
+                attributes: Vec::new(),
+                failed: false,
+            };
+            written(&span).start_time_unix_nano
+        };
+        let message = began(Duration::from_millis(2));
+        assert_eq!(message, 718 * NANOS_PER_MILLI);
+        assert_eq!(began(Duration::from_micros(2300)), 717 * NANOS_PER_MILLI);
+        assert_eq!(began(Duration::from_micros(1700)), message);
+        assert_eq!(began(Duration::from_secs(9)), 0);
     }
 }
