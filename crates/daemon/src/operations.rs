@@ -15,8 +15,9 @@ use crate::services::Services;
 const REST_MAX: Duration = Duration::from_secs(1);
 /// How long after a part, or a look at what is due, failed it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How often the queue manager hears of what is due by an operation that is under way.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
+/// How often the queue manager hears of what is due by an operation that is under way, after its
+/// first part. It is seldom enough that what it takes to find that out is no load.
+const TOLD_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs as long as the relay; goes on with what was pending before.
 pub(crate) async fn carry_out(services: Arc<Services>) {
@@ -27,13 +28,12 @@ pub(crate) async fn carry_out(services: Arc<Services>) {
             Ok(None) => services.operation_begun.notified().await,
             Ok(Some(part)) => {
                 services.journal.by_operator(&part);
-                let operation = part.operation;
-                if operation.ended.is_some() {
+                if part.operation.ended.is_some() {
                     // Before anybody hears of the end.
-                    note_end(&services, &operation).await;
+                    note_end(&services, &part.operation).await;
                 }
                 services.operation_moved.send_replace(());
-                if on_part(&services, &operation, told.elapsed()).await {
+                if on_part(&services, &part, told.elapsed()).await {
                     told = Instant::now();
                 }
                 tokio::time::sleep(began.elapsed().min(REST_MAX)).await;
@@ -56,17 +56,21 @@ async fn part(services: &Services) -> Result<Option<Box<Part>>, SpoolError> {
 }
 
 /// Tells the queue manager what has changed for it; answers whether it did.
-async fn on_part(services: &Arc<Services>, operation: &Operation, untold: Duration) -> bool {
-    if operation.ended.is_some() {
+async fn on_part(services: &Arc<Services>, part: &Part, untold: Duration) -> bool {
+    let operation = &part.operation;
+    let verb = operation.bulk.verb;
+    let has_ended = operation.ended.is_some();
+    if has_ended {
         log_end(operation);
-        let verb = operation.bulk.verb;
+    }
+    if has_ended || part.is_first() && verb.makes_due() {
         tell(services, |domains| {
-            queue::Event::operation_ended(verb, domains)
+            queue::Event::of_operation(verb, domains)
         })
         .await;
         return true;
     }
-    if operation.bulk.verb.makes_due() && untold >= TOLD_EVERY {
+    if verb.makes_due() && untold >= TOLD_EVERY {
         tell(services, |domains| queue::Event::MoreDue { domains }).await;
         return true;
     }

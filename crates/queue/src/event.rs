@@ -120,11 +120,11 @@ pub enum Event {
 }
 
 impl Event {
-    /// An operation of this verb has ended; `domains` is the answer of `Spool::domains` after that.
-    /// Whoever is to be tried is tried at once, also where a site is left alone. The other verbs were
-    /// heeded when they were stored: what remains is to look at those to whom they came and whom
-    /// they did not concern any more.
-    pub fn operation_ended(verb: Verb, domains: Vec<(String, Timestamp)>) -> Self {
+    /// An operation of this verb has come to its first recipients, or has ended; `domains` is the
+    /// answer of `Spool::domains` after that. Whoever is to be tried is tried at once, also where a
+    /// site is left alone. The other verbs were heeded when they were stored: what remains is to look
+    /// at those to whom they came and whom they did not concern any more.
+    pub fn of_operation(verb: Verb, domains: Vec<(String, Timestamp)>) -> Self {
         if verb.tries_at_once() {
             Self::Changed { domains }
         } else {

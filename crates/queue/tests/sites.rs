@@ -471,7 +471,7 @@ fn whoever_withholds_mail_does_not_knock_where_a_site_is_left_alone() {
         harness.disk.forget((harness::id(n), 0));
         harness.event(Event::Withheld);
         let domains = harness.disk.domains();
-        harness.event(Event::operation_ended(Verb::Delete, domains));
+        harness.event(Event::of_operation(Verb::Delete, domains));
         harness.run(Duration::from_secs(1));
     }
     assert_eq!(harness.sent.len(), attempts);

@@ -213,11 +213,12 @@ impl Relay {
         match commit {
             Commit::Advanced(None) => {}
             Commit::Advanced(Some(part)) => {
+                let is_first = part.is_first();
                 let operation = part.operation;
                 world.count("parts of operations");
-                if operation.ended.is_some() {
+                if operation.ended.is_some() || is_first && operation.bulk.verb.makes_due() {
                     let domains = world.spool.domains().unwrap_or_default();
-                    let news = queue::Event::operation_ended(operation.bulk.verb, domains);
+                    let news = queue::Event::of_operation(operation.bulk.verb, domains);
                     self.tell(DispatchEvent::Queue(news), world);
                 }
                 self.plan_advance(60_000, world);

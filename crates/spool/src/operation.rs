@@ -69,6 +69,14 @@ pub struct Part {
     pub changed: Vec<(QueueId, u32)>,
 }
 
+impl Part {
+    /// Whether the operation has come to its first recipients with it.
+    pub fn is_first(&self) -> bool {
+        let changed = self.changed.len() as u64;
+        changed > 0 && self.operation.changed == changed
+    }
+}
+
 /// The end of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {

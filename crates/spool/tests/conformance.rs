@@ -890,6 +890,13 @@ fn operations_are_done_in_bounded_parts(spool: &dyn Spool) {
         assert_eq!(parts.iter().sum::<u64>(), touched);
     };
     check(bulk(Verb::Retry, filter(), at(5)), 2 * most);
+    begin(spool, bulk(Verb::Retry, filter(), at(5)));
+    let is_first = || match spool.commit(vec![Change::Advance { now: at(5) }]).remove(0) {
+        Commit::Advanced(Some(part)) => part.is_first(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([is_first(), is_first()], [true, false]);
+    while advance(spool).is_some_and(|operation| operation.ended.is_none()) {}
     check(bulk(Verb::Hold, filter(), at(0)), 2 * most);
     assert_eq!(counts(spool, ""), (most, most, 2 * most));
     check(bulk(Verb::Release, filter(), at(6)), 2 * most);
