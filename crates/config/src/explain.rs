@@ -32,6 +32,14 @@ pub(crate) fn written(pattern: &str) -> String {
     pattern.replace('*', "NAME").replace("[]", "")
 }
 
+/// A section as its heading in the file: `[listener.NAME]`, `[[screen]]`.
+pub(crate) fn bracketed(section: &str) -> String {
+    match section.strip_suffix("[]") {
+        Some(list) => format!("[[{}]]", written(list)),
+        None => format!("[{}]", written(section)),
+    }
+}
+
 fn explain_option(row: &Row) -> String {
     let facts = row.definition.facts();
     let default = match facts.default {

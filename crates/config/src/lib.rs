@@ -6,7 +6,7 @@
 //! configuration that would relay for strangers is refused with a proof, an empty one is a closed
 //! door. One table (`options.rs`) holds every option with its type, how it is written, its default
 //! and its meaning: the typed settings, suggestions, `config explain`, `config show`, the reference
-//! of the documents and the schema all come from it.
+//! of the documents, the manual page and the schema all come from it.
 //!
 //! No file is read here but through [`Files`], so the whole can be tested from memory.
 
@@ -35,6 +35,7 @@ mod limits;
 mod listeners;
 mod load;
 mod local;
+mod manual;
 mod on_demand;
 mod option;
 mod options;
@@ -89,6 +90,7 @@ pub use environment::Environment;
 pub use explain::explain;
 pub use files::{Disk, Files, Replaced};
 pub use load::{Loaded, LocalSubmission, control_socket, load, local_submission, parse};
+pub use manual::manual;
 pub use option::Facts;
 pub use reference::reference;
 pub use relay_test::{Expected, RelayTest};

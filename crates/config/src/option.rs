@@ -34,6 +34,18 @@ impl Facts {
     pub fn key(&self) -> String {
         join(self.section, self.name)
     }
+
+    /// What it means, and whether it does that, and when; as the reference has it.
+    pub(crate) fn meaning_in_full(&self) -> String {
+        let remark = if !self.in_force {
+            " Not in force yet."
+        } else if !self.reloads {
+            " Changes with a restart only."
+        } else {
+            ""
+        };
+        format!("{}{remark}", self.meaning)
+    }
 }
 
 /// `section.name`, or the name alone at the top of the file.

@@ -1,6 +1,6 @@
 //! The reference of all options, as the documents show it.
 
-use crate::explain::written;
+use crate::explain::{bracketed, written};
 use crate::table::{Row, rows};
 
 /// Every option, section by section, in Markdown.
@@ -18,10 +18,10 @@ pub fn reference() -> String {
 }
 
 fn heading(section: &str) -> String {
-    let title = match section.strip_suffix("[]") {
-        _ if section.is_empty() => "At the top of the file".to_owned(),
-        Some(list) => format!("`[[{}]]`", written(list)),
-        None => format!("`[{}]`", written(section)),
+    let title = if section.is_empty() {
+        "At the top of the file".to_owned()
+    } else {
+        format!("`{}`", bracketed(section))
     };
     format!("\n### {title}\n\n| option | takes | default | meaning |\n|---|---|---|---|\n")
 }
@@ -32,12 +32,7 @@ fn line(row: &Row) -> String {
         "" => String::new(),
         default => format!("`{default}`"),
     };
-    let mut meaning = facts.meaning.to_owned();
-    if !facts.in_force {
-        meaning.push_str(" Not in force yet.");
-    } else if !facts.reloads {
-        meaning.push_str(" Changes with a restart only.");
-    }
+    let meaning = facts.meaning_in_full();
     let cells = [row.definition.expected(), default, meaning].map(|cell| in_a_cell(&cell));
     format!("| `{}` | {} |\n", written(facts.name), cells.join(" | "))
 }

@@ -189,6 +189,30 @@ pub enum Command {
         #[command(subcommand)]
         verb: QuarantineVerb,
     },
+    /// Print a script by which a shell completes these commands and their options.
+    Completions {
+        /// Which shell.
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write the manual pages: one for each command, and gatepost.toml(5) with every option of the
+    /// configuration. Pages that are there are written over.
+    Man {
+        /// Below which they go, into man1 and man5, as in /usr/local/share/man.
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
+    },
+}
+
+/// A shell that completes what is typed.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Shell {
+    /// Source it, or put it into /usr/share/bash-completion/completions.
+    Bash,
+    /// Put it into ~/.config/fish/completions as gatepost.fish.
+    Fish,
+    /// Put it as _gatepost into a directory of $fpath.
+    Zsh,
 }
 
 /// `gatepost config ...`

@@ -17,6 +17,7 @@ mod guardian;
 mod log_test_syslog;
 mod log_trace;
 mod machine;
+mod manual;
 mod output;
 mod quarantine;
 mod queue_commands;
@@ -103,6 +104,8 @@ fn main() -> ExitCode {
         Command::Queue { verb } => queue_commands::run(&cli, verb),
         Command::Reports { files } => read_reports::command(&cli, files),
         Command::Quarantine { verb } => quarantine::run(&cli, verb),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man { directory } => manual::pages(directory),
         Command::Sendmail { arguments } => {
             return sendmail::command(Some(&cli.config), arguments.clone());
         }
