@@ -4,9 +4,10 @@
 //! A file is moved to the folder `taken` under the queue id that its message will have, and the
 //! move is on stable storage before the message is: so after a crash the file is there, and whether
 //! its message is in the spool tells whether it was taken. What remains is a message that was stored
-//! and has reached all its recipients before the removal of its file was on stable storage: it goes
-//! out twice. Without a power cut that is the moment between the commit and the removal; with one,
-//! the time of a batch.
+//! and has reached all its recipients before its file was known to be taken, and the removal of that on
+//! stable storage: it goes out twice. That is the moment between the commit and the removal; with a
+//! power cut the time of a batch; and where the disk's answer to the commit was unknown, and the message
+//! is in the spool all the same, the time until the file is tried again.
 
 mod bad_files;
 mod file;

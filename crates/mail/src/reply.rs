@@ -78,10 +78,10 @@ impl Reply {
         lines: impl IntoIterator<Item = &'a str>,
     ) -> Option<Self> {
         let (mut text, mut line_starts) = (String::new(), Vec::new());
-        for line in lines.into_iter().map(str::trim) {
+        for line in lines {
             let begun = text.len() + usize::from(!text.is_empty());
             let line = one_line(Cow::Borrowed(line));
-            let line = cut(&line, TEXT_BYTES_MAX.saturating_sub(begun));
+            let line = cut(line.trim(), TEXT_BYTES_MAX.saturating_sub(begun));
             if line.is_empty() {
                 continue;
             }

@@ -194,15 +194,21 @@ impl Admitted {
         original: Option<&OriginalRecipient>,
     ) -> Option<OriginalRecipient> {
         // What only we write means something.
-        let original = original.filter(|one| own_value(one).is_none());
-        let of_ours = self.forwarded_from.as_ref().and_then(|from| {
-            let original = original.map_or(NOTHING, OriginalRecipient::as_str);
-            let copy_of = if self.is_copy { COPY_OF } else { "" };
+        let original = original.filter(|one| !looks_like_ours(one));
+        let Some(from) = self.forwarded_from.as_deref() else {
+            return original.cloned();
+        };
+        let copy_of = if self.is_copy { COPY_OF } else { "" };
+        // In xtext by itself, as ORCPT stands for ASCII alone.
+        let from = xtext(from.as_str());
+        // None where that is too long.
+        let told = |original: &str| {
             let value = xtext(&format!("{OWN_MARK}{original} {copy_of}{from}"));
-            // None where that is too long, or beyond ASCII.
             OriginalRecipient::from_parameter(&format!("rfc822;{value}"))
-        });
-        of_ours.or_else(|| original.cloned())
+        };
+        // Nobody learns by a long ORCPT of his own to whom mail goes on.
+        let both = original.and_then(|original| told(original.as_str()));
+        both.or_else(|| told(NOTHING)).or_else(|| original.cloned())
     }
 
     /// The recipient as it was before the filter, which said `original` on the way back, and what the
@@ -220,8 +226,9 @@ impl Admitted {
         };
         let original = OriginalRecipient::from_parameter(original);
         let copied_from = from.strip_prefix(COPY_OF);
-        match Mailbox::parse(copied_from.unwrap_or(from)) {
-            Ok(from) => {
+        let from = from_xtext(copied_from.unwrap_or(from));
+        match from.and_then(|from| Mailbox::parse(&from).ok()) {
+            Some(from) => {
                 let admitted = Self {
                     forwarded_from: Some(Box::new(from)),
                     is_copy: copied_from.is_some(),
@@ -229,7 +236,7 @@ impl Admitted {
                 };
                 (admitted, original)
             }
-            Err(_) => (self, original),
+            None => (self, original),
         }
     }
 
@@ -272,6 +279,29 @@ fn own_value(original: &OriginalRecipient) -> Option<String> {
     value.strip_prefix(OWN_MARK).map(str::to_owned)
 }
 
+/// Whether a filter may make our own mark of what a client said. amavisd-new turns what is written as
+/// RFC 6533 section 3 has it (`\x{20}`) into plain letters, also those that are not to be written so.
+fn looks_like_ours(original: &OriginalRecipient) -> bool {
+    let mut plain = String::new();
+    let mut rest = original.as_str();
+    while let Some((before, behind)) = rest.split_once("\\x{") {
+        plain += before;
+        let embedded = behind.split_once('}').and_then(|(digits, behind)| {
+            let letter = u32::from_str_radix(digits, 16).ok()?;
+            Some((char::from_u32(letter)?, behind))
+        });
+        (plain, rest) = match embedded {
+            Some((letter, behind)) => (
+                plain + xtext(letter.encode_utf8(&mut [0; 4])).as_str(),
+                behind,
+            ),
+            None => (plain, behind),
+        };
+    }
+    plain += rest;
+    from_xtext(&plain).is_none_or(|plain| plain.to_ascii_lowercase().contains(OWN_MARK))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,21 +330,36 @@ mod tests {
             let (admitted, heard) = back(there);
             assert_eq!((admitted.forwarded_from(), heard), (None, original));
         }
-        // A client's own word is none of ours, and means nothing at another listener.
+        // A client's own word is none of ours, however it is written, and means nothing at another
+        // listener.
+        for forged in [
+            "utf-8;x-gatepost+20-+20eve@ours.test",
+            "UTF-8;\\x{78}-gatepost\\x{20}-\\x{20}eve@ours.test",
+            "rfc822;+20X-Gatepost+20-+20eve@ours.test",
+        ] {
+            assert_eq!(plain.original_for_filter(Some(&said(forged))), None);
+        }
+        let global = said("utf-8;j\\x{FC}rg@far.test");
+        let there = plain.original_for_filter(Some(&global));
+        assert_eq!(there, Some(global));
         let forged = said("utf-8;x-gatepost+20-+20eve@ours.test");
-        assert_eq!(plain.original_for_filter(Some(&forged)), None);
         let (admitted, heard) = plain.clone().back_from_filter(Some(forged.clone()));
         assert_eq!((&admitted, heard), (&plain, Some(forged)));
         for damaged in ["", "-", "-+20copy+20", "-+20x"] {
             let (admitted, _) = back(Some(said(&format!("rfc822;x-gatepost+20{damaged}"))));
             assert_eq!(admitted.forwarded_from(), None, "{damaged}");
         }
-        // Too long to be told: as if nobody knew.
-        let long = mailbox(&format!("{}@ours.test", "a+".repeat(32)));
-        let long = Admitted::new(long, Grounds::OurDomain);
-        let onward = long.redirected(mailbox("new@ours.test"), Grounds::OurDomain, false);
-        let original = said(&format!("rfc822;{}@far.test", "b".repeat(400)));
-        assert_eq!(onward.original_for_filter(Some(&original)), Some(original));
+        // Whoever is forwarded stays hidden, beyond ASCII, and where no room is for what the client
+        // said beside that.
+        let long = format!("{}@ours.test", "a+".repeat(32));
+        for named in ["j\u{fc}rg@ours.test", &long] {
+            let onward = Admitted::new(mailbox(named), Grounds::OurDomain);
+            let onward = onward.redirected(mailbox("new@ours.test"), Grounds::OurDomain, true);
+            let original = said(&format!("rfc822;{}@far.test", "b".repeat(480)));
+            let (admitted, heard) = back(onward.original_for_filter(Some(&original)));
+            assert_eq!((admitted.named().as_str(), heard), (named, None));
+            assert!(admitted.is_copy());
+        }
     }
 
     #[test]

@@ -69,22 +69,50 @@ impl fmt::Display for Extension {
     }
 }
 
-/// Appends `reply` in its lines, each with code, enhanced status (RFC 2034 section 4) and CRLF. No
-/// line of a [`Reply`] holds a line break, so it is always exactly one reply.
+/// RFC 5321 section 4.5.3.1.5: octets of a line of a reply, its code and CRLF included. "More
+/// information may be conveyed through multiple-line replies."
+const REPLY_LINE_MAX: usize = 512;
+/// Code, hyphen and CRLF.
+const AROUND_LINE: usize = 6;
+
+/// Appends `reply` in its lines, each with code, enhanced status (RFC 2034 section 4) and CRLF; a
+/// refusal that is too long for one line in more of them. No line of a [`Reply`] holds a line break,
+/// so it is always exactly one reply.
 pub fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
     let status = reply.shown_status().map(|status| format!("{status} "));
     let status = status.unwrap_or_default();
-    let mut lines = reply.lines().peekable();
+    // What goes before, such as a challenge, is no text, and whole.
+    let most = match reply.code() >= 400 {
+        true => REPLY_LINE_MAX - AROUND_LINE - status.len(),
+        false => usize::MAX,
+    };
+    let mut lines = reply.lines().flat_map(|line| broken(line, most)).peekable();
     while let Some(line) = lines.next() {
-        let between = if lines.peek().is_some() { '-' } else { ' ' };
         let written = format!("{status}{line}");
         let written = written.trim_end();
-        // Writing to a Vec cannot fail.
-        let _ = match written.is_empty() {
-            true => write!(out, "{}\r\n", reply.code()),
-            false => write!(out, "{}{between}{written}\r\n", reply.code()),
+        // RFC 5321 section 4.2.1: a hyphen on every line but the last, also where nothing follows it.
+        let between = match lines.peek() {
+            Some(_) => "-",
+            None if written.is_empty() => "",
+            None => " ",
         };
+        // Writing to a Vec cannot fail.
+        let _ = write!(out, "{}{between}{written}\r\n", reply.code());
     }
+}
+
+/// A line in pieces of so many octets at most, at blanks where there are any.
+fn broken(mut line: &str, most: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    while line.len() > most {
+        let end = line.floor_char_boundary(most);
+        let blank = line.get(..end).and_then(|start| start.rfind(' '));
+        let (piece, rest) = line.split_at(blank.filter(|at| *at > 0).unwrap_or(end));
+        pieces.push(piece);
+        line = rest.trim_start();
+    }
+    pieces.push(line);
+    pieces
 }
 
 /// Appends the 250 answer to EHLO: our name, then a line for each extension (RFC 5321 section
@@ -237,6 +265,16 @@ mod tests {
             "550-5.7.1 one\r\n550-5.7.1 two  250 ok\r\n550 5.7.1 three\r\n"
         );
         assert_eq!(lines(451, None, &["one", "two"]), "451-one\r\n451 two\r\n");
+        let blank = lines(550, None, &["\u{1}", "one", "\0\0", "two", "\u{1} \u{2}"]);
+        assert_eq!(blank, "550-one\r\n550 two\r\n");
+        let long = lines(550, Some((7, 1)), &[&"ü".repeat(300), &"word ".repeat(70)]);
+        assert!(long.lines().all(|line| line.len() + 2 <= 512), "{long}");
+        let shown: Vec<&str> = long.lines().map(|line| &line[..10]).collect();
+        assert_eq!(shown, ["550-5.7.1 ", "550-5.7.1 ", "550 5.7.1 "]);
+        assert!(long.ends_with("word\r\n"));
+        assert_eq!(long.matches('ü').count(), 300);
+        // A challenge is one.
+        assert_eq!(lines(334, None, &[&"A".repeat(900)]).lines().count(), 1);
         assert_eq!(lines(550, None, &[]), "550\r\n");
         assert_eq!(lines(550, Some((1, 1)), &[]), "550 5.1.1\r\n");
     }

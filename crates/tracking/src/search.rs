@@ -90,7 +90,7 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn page(&self, question: &Question<'_>) -> Result<Page, StoreError> {
-        // One moment for all its statements.
+        // One moment for all its statements: a text that is forgotten gives its number to another.
         let moment = self.connection.unchecked_transaction()?;
         let mut search = Search::new(question, Words::read(&moment)?);
         if let Some(id) = question.filter.single_id() {
@@ -123,10 +123,9 @@ impl Reader {
         limit: usize,
         looks: usize,
     ) -> Result<(Vec<(i64, Row)>, i64), StoreError> {
-        let words = Words::read(&self.connection)?;
-        let mut statement = self
-            .connection
-            .prepare_cached(&record::select("n > ?1 ORDER BY n LIMIT ?2"))?;
+        let moment = self.connection.unchecked_transaction()?;
+        let words = Words::read(&moment)?;
+        let mut statement = moment.prepare_cached(&record::select("n > ?1 ORDER BY n LIMIT ?2"))?;
         let mut records = statement.query((after, looks as i64))?;
         let (mut found, mut last) = (Vec::new(), after);
         while let Some(record) = records.next()? {
@@ -165,10 +164,9 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn of_message(&self, id: QueueId) -> Result<Vec<Row>, StoreError> {
-        let words = Words::read(&self.connection)?;
-        let mut statement = self
-            .connection
-            .prepare_cached(&record::select("id = ?1 ORDER BY n"))?;
+        let moment = self.connection.unchecked_transaction()?;
+        let words = Words::read(&moment)?;
+        let mut statement = moment.prepare_cached(&record::select("id = ?1 ORDER BY n"))?;
         let rows = statement.query_map((id.to_bytes(),), |found| record::row(found, &words))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
