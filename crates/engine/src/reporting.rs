@@ -34,7 +34,12 @@ pub struct Seen {
 impl Seen {
     /// What the checks say of a message from a client; `None` where they cannot tell, or the author's
     /// domain wants no reports.
-    pub(crate) fn of(results: &Results, client: IpAddr, sender: &ReversePath) -> Option<Self> {
+    pub(crate) fn of(
+        results: &Results,
+        client: IpAddr,
+        sender: &ReversePath,
+        is_report: bool,
+    ) -> Option<Self> {
         let outcome = results.dmarc.as_ref()?;
         let passes = match outcome.result {
             DmarcResult::Pass => true,
@@ -87,6 +92,7 @@ impl Seen {
                 dkim: signatures(results),
                 spf: spf.into_iter().collect(),
             },
+            is_report,
         };
         Some(Self {
             sighting,

@@ -2,8 +2,9 @@ use std::fmt::Write;
 
 use mail::{Domain, Mailbox, QueueId, Timestamp};
 
-use crate::Notice;
 use crate::own_mail::{push_base64, with_addresses};
+use crate::raw_field::RawField;
+use crate::{HeaderScan, Notice};
 
 /// Everything that goes into a message with a report about a domain.
 #[derive(Debug, Clone, Copy)]
@@ -75,9 +76,59 @@ pub fn report_mail(mail: &ReportMail<'_>) -> Notice {
     with_addresses(text, from, to)
 }
 
+/// Whether a message is a report about mail itself, as its header has it: an aggregate DMARC report by
+/// its subject (RFC 9990 section 3.5.2, RFC 7489 section 7.2.1.1; some put a word in front of it), a
+/// TLS report by a field of its own (RFC 8460 section 5.3).
+///
+/// `start` is the content as received, or enough of it to hold the header.
+pub fn is_report(start: &[u8]) -> bool {
+    let header = &start[..HeaderScan::header_len(start)];
+    RawField::all(header).any(|field| {
+        field.is("TLS-Report-Domain") || field.is("Subject") && names_a_report(field.value)
+    })
+}
+
+fn names_a_report(subject: &[u8]) -> bool {
+    let subject = String::from_utf8_lossy(subject).to_ascii_lowercase();
+    let behind = subject.split_once("report domain:");
+    behind.is_some_and(|(_, rest)| rest.contains("submitter:"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reports_are_known_by_their_header() {
+        for (header, expected) in [
+            (
+                "Subject: Report Domain: a.test\r\n Submitter: b.test\r\n Report-ID: <1>\r\n",
+                true,
+            ),
+            (
+                "SUBJECT: [Preview] Report domain: a.test Submitter: b.test\r\n",
+                true,
+            ),
+            ("Subject: x\r\nTLS-Report-Domain: a.test\r\n", true),
+            ("Subject: Report Domain: a.test\r\n", false),
+            (
+                "Subject: Submitter: b.test Report Domain: a.test\r\n",
+                false,
+            ),
+            (
+                "Comments: Report Domain: a.test Submitter: b.test\r\n",
+                false,
+            ),
+            ("Subject: x\r\n\r\nTLS-Report-Domain: a.test\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_report(format!("{header}\r\nx").as_bytes()),
+                expected,
+                "{header}"
+            );
+        }
+    }
 
     #[test]
     fn lines_are_short_and_end_as_they_should() {

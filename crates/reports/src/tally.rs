@@ -29,6 +29,8 @@ pub struct Tally {
 struct Counted {
     uris: Vec<Box<str>>,
     published: Published,
+    /// Something else came of it than reports.
+    has_mail: bool,
     /// Each row with a count of zero, and the count.
     rows: HashMap<Record, u64>,
 }
@@ -42,6 +44,9 @@ pub struct Sighting {
     pub uris: Vec<Box<str>>,
     /// What there is to tell of it; its count says nothing.
     pub record: Record,
+    /// It is a report itself. That alone is never told of: two relays whose domains ask for reports
+    /// would send each other one a day for ever, each about the last of the other.
+    pub is_report: bool,
 }
 
 /// A report that is due.
@@ -78,6 +83,7 @@ impl Tally {
             published,
             uris,
             mut record,
+            is_report,
         } = sighting;
         record.count = 0;
         let is_known = self.domains.contains_key(&published.domain);
@@ -94,11 +100,13 @@ impl Tally {
             .or_insert_with(|| Counted {
                 uris: Vec::new(),
                 published: Published::default(),
+                has_mail: false,
                 rows: HashMap::new(),
             });
         // RFC 9990 section 3.1: of several configurations the last one is reported.
         counted.uris = uris;
         counted.published = published;
+        counted.has_mail |= !is_report;
         let count = counted.rows.entry(record).or_default();
         *count = count.saturating_add(1);
     }
@@ -106,46 +114,31 @@ impl Tally {
     /// The reports about all that was counted until a moment; from there on it is counted anew.
     pub fn report(&mut self, until: u64) -> Vec<Due> {
         let ended = std::mem::replace(self, Self::new(until));
-        ended.all(until)
-    }
-
-    fn all(self, until: u64) -> Vec<Due> {
         let period = crate::Period {
-            begin: self.since,
+            begin: ended.since,
             end: until,
         };
-        let due = |counted: Counted| {
-            let rows = counted.rows.into_iter();
-            let mut records: Vec<Record> =
-                rows.map(|(row, count)| Record { count, ..row }).collect();
-            records.sort_by(|a, b| b.count.cmp(&a.count).then(a.source.cmp(&b.source)));
-            Due {
-                report: Aggregate {
-                    period,
-                    published: counted.published,
-                    records,
-                    ..Aggregate::default()
-                },
-                uris: counted.uris,
-            }
-        };
-        self.domains.into_values().map(due).collect()
+        let counted = ended.domains.into_values();
+        let told = counted.filter(|counted| counted.has_mail);
+        told.map(|counted| counted.due(period)).collect()
     }
 
     /// Writes it down: the reports so far.
     pub fn to_octets(&self) -> Vec<u8> {
-        let domain = |due: Due| {
+        let period = crate::Period {
+            begin: self.since,
+            end: self.since,
+        };
+        let domain = |counted: &Counted| {
+            let has_mail = counted.has_mail;
+            let due = counted.clone().due(period);
             json!({
                 "uris": due.uris,
+                "has_mail": has_mail,
                 "report": due.report.to_xml(),
             })
         };
-        let domains: Vec<Value> = self
-            .clone()
-            .all(self.since)
-            .into_iter()
-            .map(domain)
-            .collect();
+        let domains: Vec<Value> = self.domains.values().map(domain).collect();
         let tally = json!({ "since": self.since, "left_out": self.left_out, "domains": domains });
         tally.to_string().into_bytes()
     }
@@ -167,6 +160,7 @@ impl Tally {
             };
             let counted = Counted {
                 uris: uris?,
+                has_mail: domain.get("has_mail").is_none_or(|has| has == true),
                 rows: report.records.into_iter().map(row).collect(),
                 published: report.published,
             };
@@ -175,6 +169,23 @@ impl Tally {
             tally.domains.insert(name, counted);
         }
         Some(tally)
+    }
+}
+
+impl Counted {
+    fn due(self, period: crate::Period) -> Due {
+        let rows = self.rows.into_iter();
+        let mut records: Vec<Record> = rows.map(|(row, count)| Record { count, ..row }).collect();
+        records.sort_by(|a, b| b.count.cmp(&a.count).then(a.source.cmp(&b.source)));
+        Due {
+            report: Aggregate {
+                period,
+                published: self.published,
+                records,
+                ..Aggregate::default()
+            },
+            uris: self.uris,
+        }
     }
 }
 
@@ -226,7 +237,31 @@ mod tests {
                 }],
                 spf: Vec::new(),
             },
+            is_report: false,
         }
+    }
+
+    #[test]
+    fn reports_are_told_of_beside_other_mail_and_never_alone() {
+        let report = |domain| Sighting {
+            is_report: true,
+            ..sighting(domain, 1, Policy::None)
+        };
+        let mut tally = Tally::new(0);
+        tally.add(report("a.test"));
+        tally.add(report("b.test"));
+        tally.add(sighting("b.test", 2, Policy::None));
+        tally.add(report("b.test"));
+        let octets = tally.to_octets();
+        assert_eq!(Tally::from_octets(&octets), Some(tally.clone()));
+        let due = tally.report(1);
+        let domains: Vec<&str> = due
+            .iter()
+            .map(|due| &*due.report.published.domain)
+            .collect();
+        assert_eq!(domains, ["b.test"]);
+        let counts: Vec<u64> = due[0].report.records.iter().map(|row| row.count).collect();
+        assert_eq!(counts, [2, 1]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use contents::{Contents, Octets, Reader, Scratch, look_into_octets};
 use dkim::Signers;
 use dmarc::Policy;
 use mail::{Domain, Mailbox, Place, QueueId, Timestamp};
-use message::{without_fields, without_results_that_claim};
+use message::{is_report, without_fields, without_results_that_claim};
 use milter::RecipientChange;
 use reception::{Accepted, Refusal, StoreTrouble};
 use relay_policy::{Rights, Rules, listed};
@@ -64,6 +64,8 @@ pub struct Screening {
     reputation: Option<greylisting::Reputation>,
     /// A check broke down over it.
     is_unreadable: bool,
+    /// It is a report about mail itself, by its header.
+    is_report: bool,
     /// What was seen of it, once it was looked at.
     looked: Option<Looked>,
     /// What policy services said of its recipients.
@@ -158,6 +160,7 @@ impl Screening {
             listed: Vec::new(),
             reputation: None,
             is_unreadable: false,
+            is_report: false,
             looked: None,
             advised: Advised::default(),
             scans: Vec::new(),
@@ -234,10 +237,17 @@ impl Screening {
             let begun = Authentication::new(checks, claims, content);
             begun.map(|begun| begun.trusting(&trusted))
         });
+        let is_report = self.terms.reports && self.is_report();
         self.source.check().map_err(|error| trouble(&error))?;
+        self.is_report = is_report;
         self.is_unreadable = begun.is_none();
         self.authentication = begun.and_then(Result::ok);
         Ok(())
+    }
+
+    fn is_report(&self) -> bool {
+        let start = Start::read(&mut Reader::new(&self.source));
+        start.is_ok_and(|start| is_report(&start.octets))
     }
 
     /// By which rules it was taken.
@@ -307,7 +317,8 @@ impl Screening {
         if !self.terms.reports || recipients.any(|one| one.admitted.named() == from) {
             return None;
         }
-        Seen::of(&self.results, client.address(), &envelope.reverse_path).map(Box::new)
+        let (client, sender) = (client.address(), &envelope.reverse_path);
+        Seen::of(&self.results, client, sender, self.is_report).map(Box::new)
     }
 
     /// What the checks came to, once there are no more questions.
