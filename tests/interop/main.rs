@@ -74,6 +74,7 @@ mod guardian;
 mod half_closed;
 mod hooks;
 mod hours;
+mod init;
 mod journal;
 mod judges;
 mod lmtp;

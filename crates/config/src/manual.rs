@@ -15,7 +15,9 @@ pub fn manual(version: &str) -> String {
          .BR gatepost\\-config\\-check (1)\n\
          says whether a file can be used,\n\
          .BR gatepost\\-config\\-explain (1)\n\
-         what one option means.\n\
+         what one option means,\n\
+         .BR gatepost\\-init (1)\n\
+         writes a first one.\n\
          .SH OPTIONS\n"
     );
     let mut section = None;

@@ -49,21 +49,26 @@ impl Pins {
     }
 }
 
-/// What a domain publishes for a mail server that shows this certificate (RFC 7672 section 3.1.1:
-/// DANE-EE(3), SPKI(1), SHA-256(1)), one for each of its hosts. `HOST` is where its name belongs
-/// when the certificate does not say it.
+/// What a domain publishes for a mail server that shows this certificate, one for each of its hosts.
+/// `HOST` is where its name belongs when the certificate does not say it.
 fn records(certificate: &Certificate) -> Vec<String> {
-    let Some(pin) = certificate.key_pin() else {
-        return Vec::new();
-    };
-    let digits = pin.trim_start_matches("spki:sha256:");
     let hosts = certificate.names.iter().filter(|name| is_host(name));
     let mut hosts: Vec<&str> = hosts.map(|name| &**name).collect();
     if hosts.is_empty() {
         hosts.push("HOST");
     }
-    let record = |host: &str| format!("_25._tcp.{host}. IN TLSA 3 1 1 {digits}");
-    hosts.into_iter().map(record).collect()
+    hosts
+        .into_iter()
+        .filter_map(|host| tlsa(certificate, host))
+        .collect()
+}
+
+/// The record for `host`, which shows this certificate (RFC 7672 section 3.1.1: DANE-EE(3), SPKI(1),
+/// SHA-256(1)); `None` where its key cannot be told.
+pub fn tlsa(certificate: &Certificate, host: &str) -> Option<String> {
+    let pin = certificate.key_pin()?;
+    let digits = pin.trim_start_matches("spki:sha256:");
+    Some(format!("_25._tcp.{host}. IN TLSA 3 1 1 {digits}"))
 }
 
 fn is_host(name: &str) -> bool {

@@ -47,6 +47,11 @@ pub enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Write a first configuration from six answers, prove that it is closed, and print the records
+    /// to publish in DNS. What the flags do not say is asked; with --hostname, --domain and
+    /// --mail-server nothing is. Exit 0: closed, 1: a file is there, 2: an answer cannot be used, 78: a
+    /// start would fail.
+    Init(InitArguments),
     /// Make the running relay read its configuration again.
     Reload,
     /// Show what the running relay does.
@@ -213,6 +218,38 @@ pub enum Shell {
     Fish,
     /// Put it as _gatepost into a directory of $fpath.
     Zsh,
+}
+
+/// The answers to `gatepost init`.
+#[derive(Debug, Args)]
+pub struct InitArguments {
+    /// The name of the relay, as other servers see it; the machine's when left out.
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// A domain whose mail comes in here. May be given several times.
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Vec<String>,
+    /// The mail server that gets the mail of these domains: HOST or HOST:PORT.
+    #[arg(long, value_name = "SERVER")]
+    pub mail_server: Option<String>,
+    /// Who may send to every other domain: address, block, `*.host.name`; `users` for people who sign
+    /// in on port 587, or `nobody`. May be given several times; the mail server's address when left
+    /// out.
+    #[arg(long, value_name = "CLIENT")]
+    pub allow: Vec<String>,
+    /// The certificate (PEM), or `self-signed`, which is meant when left out.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<String>,
+    /// Its key (PEM).
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<String>,
+    /// Where mail for every other domain goes: `mx`, which is meant when left out, or a smart host,
+    /// HOST or HOST:PORT.
+    #[arg(long, value_name = "SERVER")]
+    pub outbound: Option<String>,
+    /// Write over a configuration that is there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `gatepost config ...`

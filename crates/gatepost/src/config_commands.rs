@@ -83,8 +83,9 @@ fn check(cli: &Cli, without_files: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What comes of the files that the configuration names.
-fn look(cli: &Cli, config: Config) -> Result<Vec<String>, String> {
+/// What comes of the files that the configuration names; from then on this process is the relay's
+/// account, where it was root.
+pub fn look(cli: &Cli, config: Config) -> Result<Vec<String>, String> {
     let mut warnings = daemon::check(config)?;
     // From here on we are the relay's account, which has to read the configuration at each reload.
     if let Err(diagnostics) = config::load(&cli.config, &Disk, &daemon::environment()) {

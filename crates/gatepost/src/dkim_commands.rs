@@ -56,14 +56,8 @@ fn make_key(
     // Two keys at one name count as none, so those of two kinds stand at two.
     let selector = selector.map_or(algorithm.key_kind(), Domain::as_str);
     let selector = Domain::parse(selector).map_err(|error| Failure::Usage(error.to_string()))?;
-    let failed = |fault: KeyFault| Failure::No(fault.to_string());
-    let key = PrivateKey::generate(algorithm).map_err(failed)?;
-    let record = PublishedKey::of(domain, &selector, &key).map_err(failed)?;
-    let file = key_file(directory, &selector, domain);
-    let text = key.to_pem().map_err(failed)?;
     let owner = run::load(&cli.config)?.config.user.name;
-    write_new(directory, &file, &text, &owner)
-        .map_err(|error| Failure::No(format!("{}: {error}", file.display())))?;
+    let (file, record) = new_key(directory, &selector, domain, algorithm, &owner)?;
     if cli.json {
         return output::json(&json!({
             "file": file,
@@ -74,6 +68,44 @@ fn make_key(
     say!("{}", file.display());
     say!("{}", record.zone_line());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a key and its file, in which there must be none; gives the file and the record for it.
+fn new_key(
+    directory: &Path,
+    selector: &Domain,
+    domain: &Domain,
+    algorithm: Algorithm,
+    owner: &str,
+) -> Result<(PathBuf, PublishedKey), Failure> {
+    let failed = |fault: KeyFault| Failure::No(fault.to_string());
+    let key = PrivateKey::generate(algorithm).map_err(failed)?;
+    let record = PublishedKey::of(domain, selector, &key).map_err(failed)?;
+    let file = key_file(directory, selector, domain);
+    let text = key.to_pem().map_err(failed)?;
+    write_new(directory, &file, &text, owner)
+        .map_err(|error| Failure::No(format!("{}: {error}", file.display())))?;
+    Ok((file, record))
+}
+
+/// The record for the key of a domain in `directory`, which is made for the account `owner` where
+/// there is none.
+///
+/// # Errors
+/// It cannot be made, or the one that is there cannot be read.
+pub fn find_or_make(
+    directory: &Path,
+    selector: &Domain,
+    domain: &Domain,
+    algorithm: Algorithm,
+    owner: &str,
+) -> Result<PublishedKey, Failure> {
+    let file = key_file(directory, selector, domain);
+    if !file.exists() {
+        return new_key(directory, selector, domain, algorithm, owner).map(|(_, record)| record);
+    }
+    PublishedKey::of(domain, selector, &read_key(&file)?)
+        .map_err(|fault| Failure::No(format!("{}: {fault}", file.display())))
 }
 
 /// Where a key of a domain is kept.

@@ -14,6 +14,7 @@ mod dkim_commands;
 mod exit;
 mod greylist;
 mod guardian;
+mod init;
 mod log_test_syslog;
 mod log_trace;
 mod machine;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Run => run::run(&cli),
         Command::Demo { once } => demo::run(&cli, *once),
+        Command::Init(arguments) => init::command(&cli, arguments),
         Command::Reload => status::reload(&cli),
         Command::Status { metrics: false } => status::status(&cli),
         Command::Status { metrics: true } => status::metrics(&cli),
@@ -84,10 +86,7 @@ fn main() -> ExitCode {
         } => output::json(&daemon::openapi()),
         Command::Scanner {
             verb: ScannerVerb::Openapi,
-        } => {
-            crate::output::say!("{}", scanner::hook::openapi().trim_end());
-            Ok(ExitCode::SUCCESS)
-        }
+        } => output::text(scanner::hook::openapi()),
         Command::Guardian { verb } => guardian::run(&cli, verb),
         Command::Greylist { verb } => greylist::run(&cli, verb),
         Command::Console { verb } => console_login::command(&cli, verb),

@@ -26,6 +26,7 @@ pub fn write_line(line: fmt::Arguments<'_>) {
 pub fn next_steps() -> ExitCode {
     eprintln!("Gatepost relays mail. Next steps:");
     eprintln!("  gatepost demo                           see it work, on loopback only");
+    eprintln!("  gatepost init                           write a first configuration");
     eprintln!("  gatepost config check --config FILE     is this configuration sound?");
     eprintln!("  gatepost run --config FILE              run it");
     eprintln!("  gatepost --help                         everything else");
@@ -47,6 +48,12 @@ pub fn json(value: &impl Serialize) -> Outcome {
     let text =
         serde_json::to_string_pretty(value).map_err(|e| Failure::Temporary(e.to_string()))?;
     say!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a text as it stands.
+pub fn text(text: &str) -> Outcome {
+    say!("{}", text.trim_end());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -16,6 +16,7 @@ use crate::exit::{Failure, Outcome};
 use crate::output::{self, say};
 use crate::run;
 use live::Live;
+pub use report::{conclude, exit_code};
 
 /// Sends nothing: at most it names a recipient and takes that back.
 pub fn command(cli: &Cli, arguments: &RelayProve) -> Outcome {
@@ -54,7 +55,7 @@ fn of_rules(cli: &Cli, arguments: &RelayProve, parts: &Parts) -> Outcome {
     let all = RelayProof::judgement(&proofs);
     if cli.json {
         output::json(&serde_json::json!(RelayProof::from(&*proofs)))?;
-        return Ok(report::exit_code(all));
+        return Ok(exit_code(all));
     }
     for proof in &proofs {
         match proof.stranger {
@@ -68,8 +69,8 @@ fn of_rules(cli: &Cli, arguments: &RelayProve, parts: &Parts) -> Outcome {
             ),
         }
     }
-    report::conclude(all);
-    Ok(report::exit_code(all))
+    conclude(all);
+    Ok(exit_code(all))
 }
 
 fn of_server(cli: &Cli, arguments: &RelayProve, parts: Parts, server: &str) -> Outcome {
@@ -87,7 +88,7 @@ fn of_server(cli: &Cli, arguments: &RelayProve, parts: Parts, server: &str) -> O
             "wants_sign_in": peer.wants_sign_in(),
             "probes": probes,
         }))?;
-        return Ok(report::exit_code(all));
+        return Ok(exit_code(all));
     }
     report::print(&findings, arguments.all);
     if peer.wants_sign_in() {
@@ -98,8 +99,8 @@ fn of_server(cli: &Cli, arguments: &RelayProve, parts: Parts, server: &str) -> O
             "no control: name an address that the server must accept with --hosted, or refusals prove nothing"
         );
     }
-    report::conclude(all);
-    Ok(report::exit_code(all))
+    conclude(all);
+    Ok(exit_code(all))
 }
 
 /// The battery against a server at `address`, which must take mail for `hosted`; nothing is

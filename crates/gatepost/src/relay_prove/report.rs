@@ -71,7 +71,7 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 /// The last line.
-pub(super) fn conclude(judgement: Judgement) {
+pub fn conclude(judgement: Judgement) {
     match judgement {
         Judgement::Closed => say!("CLOSED: no stranger can relay"),
         Judgement::Open => say!("OPEN: strangers can relay"),
@@ -79,7 +79,8 @@ pub(super) fn conclude(judgement: Judgement) {
     }
 }
 
-pub(super) fn exit_code(judgement: Judgement) -> ExitCode {
+/// 0: closed, 1: open, 75: nobody can tell.
+pub fn exit_code(judgement: Judgement) -> ExitCode {
     ExitCode::from(match judgement {
         Judgement::Closed => 0,
         Judgement::Open => 1,
