@@ -253,6 +253,64 @@ fn what_it_says_of_recipients_becomes_of_the_message() {
 }
 
 #[test]
+fn it_is_asked_about_messages_where_that_is_written() {
+    let network = Network::new();
+    let service = Service::start(&network);
+    let address = service.address.to_string();
+    let site = Site::start(network, &address, "asked_at = \"end-of-message\"\n");
+    let Site { relay, server, .. } = &site;
+    let send = |client: IpAddr, id: &str, to: &[&str]| {
+        let to: Vec<String> = to.iter().map(|to| format!("{to}@hosted.test")).collect();
+        let to: Vec<&str> = to.iter().map(String::as_str).collect();
+        let mut client = Dialogue::ready(client, relay.address());
+        client.submit("ann@client.test", &to, &message(id)).text()
+    };
+    let (stranger, permitted) = (relay.network.stranger(), relay.network.permitted());
+    // At RCPT nobody asks it.
+    assert_eq!(named(relay, "unwanted@hosted.test"), "250 2.1.5 Ok");
+    assert!(service.asked().is_empty(), "{:?}", service.asked());
+    let odd = "451 4.3.0 This message cannot be looked at now, try again later";
+    for (to, reply) in [
+        ("unwanted", "554 5.7.1 Nobody wants that"),
+        ("later", "450 4.7.1 Come again"),
+        ("odd", odd),
+        ("elsewhere", odd),
+    ] {
+        assert_eq!(send(stranger, to, &[to]), reply);
+    }
+    assert_eq!(
+        send(permitted, "ours", &["unwanted"]),
+        "554 5.7.1 Nobody wants that"
+    );
+    assert!(send(stranger, "two", &["bob", "unwanted"]).starts_with("250 "));
+    let asked = service.asked().pop().expect("it was asked");
+    let size = server.wait_for("two").text().len();
+    for (name, value) in [
+        ("protocol_state", "END-OF-MESSAGE"),
+        ("client_name", "client.test"),
+        ("reverse_client_name", "client.test"),
+        ("helo_name", "client.test"),
+        ("recipient", ""),
+        ("recipient_count", "2"),
+    ] {
+        assert_eq!(asked[name], value, "{name}: {asked:?}");
+    }
+    let told: usize = asked["size"].parse().expect("a number");
+    assert!((1..=size).contains(&told), "{told} of {size}");
+    assert_eq!(asked["instance"], asked["queue_id"]);
+    assert!(send(stranger, "seen", &["marked"]).starts_with("250 "));
+    let seen = server.wait_for("seen").header("X-Seen");
+    assert_eq!(seen.as_deref(), Some("by the service"));
+    for to in ["held", "gone"] {
+        assert!(send(stranger, to, &[to]).starts_with("250 "));
+    }
+    let held = relay.command(&["quarantine", "list"]).expect_code(0).out;
+    assert!(held.contains("held@hosted.test"), "{held}");
+    relay.wait_for_log(&["screened", "scanner rules: discard", "gone@hosted.test"]);
+    assert_eq!(relay.queued(), 1);
+}
+
+#[test]
 fn without_an_answer_the_client_comes_again_or_not_as_the_configuration_says() {
     let network = Network::new();
     let nobody = network.free_port(network.host(9));

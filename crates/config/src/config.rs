@@ -200,6 +200,8 @@ pub struct Scanner {
     pub max_size: Option<u64>,
     /// Messages that it looks at at one time.
     pub parallel: u32,
+    /// Of a policy service: it is asked about a message, once that is there, in place of each recipient.
+    pub asked_at_end: bool,
     /// Messages are refused, postponed, held and thrown away as it asks for.
     pub obey: bool,
     /// Where it does not answer, the client is to come again.

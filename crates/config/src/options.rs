@@ -760,7 +760,7 @@ section! {
     scanner "scanner.*" {
         /// Required. How it is spoken to: clamd (ClamAV), rspamd (its normal worker), spamd
         /// (SpamAssassin), icap (RFC 3507), hook (a program that takes JSON over HTTP), milter, policy (a
-        /// policy service as Postfix asks them: about each recipient, before there is a message).
+        /// policy service as Postfix asks them, which sees no content).
         "kind" KIND: Option<ScannerKind> = &Optional(words::SCANNERS);
         /// Required. Where it is: /path/of/socket, host:port, or a list, of which the next one is asked
         /// where one does not answer.
@@ -793,8 +793,11 @@ section! {
         "max_size" MAX_SIZE: Option<u64> = &OrOff(values::SIZE), default(r#""off""#);
         /// How many messages it looks at at one time; the others wait for their turn.
         "parallel" PARALLEL: u32 = &words::PARALLEL, default("16");
+        /// Where a policy service is asked: rcpt, about each recipient, before there is a message; or
+        /// end-of-message, about each message once it is there, beside scanners.
+        "asked_at" ASKED_AT: bool = &words::ASKED_AT, default(r#""rcpt""#);
         /// It is asked about mail that goes this way alone, as `direction` in [[screen]] has it.
-        /// Default: both; in where it is a policy service.
+        /// Default: both; in where it is a policy service that is asked about recipients.
         "direction" DIRECTION: Option<Direction> = &Optional(words::DIRECTIONS);
         /// It is asked about what comes through these listeners alone. Default: all.
         "listener" LISTENER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");

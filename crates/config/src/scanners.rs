@@ -59,6 +59,10 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
     }
     if kind == ScannerKind::Policy {
         check_policy(settings, section);
+    } else if settings.is_set(section.at(options::ASKED_AT)) {
+        let message =
+            "`asked_at` is not read: only policy services can be asked at RCPT".to_owned();
+        settings.error_at(section.at(options::ASKED_AT), message, "leave it out");
     }
     let may_add = settings.get(section.at(options::MAY_ADD_RECIPIENTS));
     if may_add == MayAdd::Anybody {
@@ -77,6 +81,7 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
         timeout: settings.get(section.at(options::TIMEOUT)),
         max_size: settings.get(section.at(options::MAX_SIZE)),
         parallel: settings.get(section.at(options::PARALLEL)),
+        asked_at_end: settings.get(section.at(options::ASKED_AT)),
         obey: settings.get(section.at(options::OBEY)),
         postpones_on_failure: settings.get(section.at(options::ON_FAILURE))
             == ScannerWord::Postpone,
@@ -118,7 +123,7 @@ fn learning(settings: &mut Settings, section: &Section, kind: ScannerKind) -> Op
     })
 }
 
-/// A policy service sees no message: what is said about those looks like a rule and is none.
+/// A policy service sees no content: what is said about those looks like a rule and is none.
 fn check_policy(settings: &mut Settings, section: &Section) {
     let unread: [&dyn Definition; 4] = [
         options::MAX_SIZE,
@@ -128,21 +133,22 @@ fn check_policy(settings: &mut Settings, section: &Section) {
     ];
     for option in unread {
         let message = format!(
-            "`{}` is not read: a policy service sees no message and adds nobody",
+            "`{}` is not read: a policy service sees no content and adds nobody",
             option.facts().name
         );
         settings.error_at_name(&section.key_of(option), message, "leave it out");
     }
 }
 
-/// Those that are policy services, in the order of the file, for the rules of all listeners. They are
+/// Those that are policy services and are asked about recipients, in the order of the file, for the rules of all listeners. They are
 /// asked about mail of strangers where nothing else is said: what a service has against a new client is
 /// nothing to submitters.
 pub(crate) fn policies(settings: &Settings) -> Arc<[PolicyService]> {
     let sections = settings.sections_of(options::SECTION);
     let policies = sections
         .iter()
-        .filter(|section| settings.get(section.at(options::KIND)) == Some(ScannerKind::Policy));
+        .filter(|section| settings.get(section.at(options::KIND)) == Some(ScannerKind::Policy))
+        .filter(|section| !settings.get(section.at(options::ASKED_AT)));
     let policies = policies.map(|section| {
         let listeners = settings.get(section.at(options::LISTENER)).into_iter();
         let to: Vec<_> = settings.values(section.at(options::TO));
@@ -326,8 +332,7 @@ impl Scanner {
         })
     }
 
-    /// Whether it is asked about mail that goes this way and came so, to any of these. A policy service is
-    /// asked about recipients, before there is a message.
+    /// Whether it is asked about mail that goes this way and came so, to any of these, once that is there.
     pub fn is_asked<'a>(
         &self,
         direction: Direction,
@@ -340,7 +345,7 @@ impl Scanner {
             to: patterns,
             ..
         } = &self.when;
-        self.kind != ScannerKind::Policy
+        (self.kind != ScannerKind::Policy || self.asked_at_end)
             && wanted.is_none_or(|wanted| wanted == direction)
             && (listeners.is_empty() || listeners.iter().any(|one| **one == *listener))
             && (patterns.is_empty()

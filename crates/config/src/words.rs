@@ -116,6 +116,7 @@ pub(crate) const MAY_ADD: Words<MayAdd> = Words(&[
     ("anybody", MayAdd::Anybody),
     ("nobody", MayAdd::Nobody),
 ]);
+pub(crate) const ASKED_AT: Words<bool> = Words(&[("rcpt", false), ("end-of-message", true)]);
 pub(crate) const PARALLEL: Whole = Whole { min: 1, max: 1000 };
 pub(crate) const DMARC: Words<Dmarc> = Words(&[
     ("ignore", Dmarc::Ignore),

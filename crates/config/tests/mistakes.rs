@@ -74,6 +74,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "5:8 [route.a] signs in at a socket of this machine",
     ),
     (
+        "[scanner.a]\nkind = \"clamd\"\naddress = \"/c\"\nasked_at = \"end-of-message\"",
+        "4:12 `asked_at` is not read: only policy services can be asked at RCPT",
+    ),
+    (
         "[route.a]\nhosts = \"run/lmtp\"",
         "2:9 `hosts` in [route.a] must be a host: [address], [address]:port, name, name:port or /path/of/socket",
     ),

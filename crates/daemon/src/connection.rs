@@ -571,13 +571,13 @@ async fn scanned(
     };
     let looked = beside(&services.screening, is_quick, look).await;
     let (mut screening, names, milters, message) = looked.unwrap_or(Err(StoreTrouble::Failed))?;
-    let subject = Arc::new(screening.subject(&hostname));
+    let asked_of = Arc::new((screening.subject(&hostname), screening.request()));
     let mut asked = JoinSet::new();
     for scanner in names {
-        let (scanners, subject) = (Arc::clone(&scanners), Arc::clone(&subject));
+        let (scanners, asked_of) = (Arc::clone(&scanners), Arc::clone(&asked_of));
         let message = Arc::clone(&message);
         asked.spawn(async move {
-            let found = scanners.ask(&scanner, &subject, &message).await;
+            let found = scanners.ask(&scanner, &asked_of, &message).await;
             (vec![(scanner, found)], None)
         });
     }

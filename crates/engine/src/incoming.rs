@@ -453,6 +453,7 @@ impl Incoming {
             content,
             client: self.session.client().clone(),
             client_name: self.session.client_name().cloned(),
+            is_extended: self.session.is_extended(),
             session: self.session.number(),
         }
     }

@@ -10,6 +10,7 @@ use engine::Setup;
 use mail::{Domain, Mailbox, ReversePath};
 use relay_policy::{Answer, Consultation, Question, Rules};
 use route::{Hop, Plan, Site, TlsDemand};
+use scanner::policy::Request;
 use scanner::{Content, InMemory, Subject};
 use screening::Scan;
 use sign_in::{Account, Found, Sources, prepare_name};
@@ -118,15 +119,20 @@ impl Inquiries {
         }
     }
 
-    /// What a scanner says of a message in memory.
-    pub async fn scan(&self, scanner: &config::Scanner, subject: &Subject, message: &[u8]) -> Scan {
+    /// What a scanner says of a message in memory; a policy service is asked by the request.
+    pub async fn scan(
+        &self,
+        scanner: &config::Scanner,
+        asked: &(Subject, Request),
+        message: &[u8],
+    ) -> Scan {
         let size = message.len() as u64;
         let finding = match scanner.too_large(size) {
             Some(too_large) => too_large,
             None => {
                 let content: Arc<dyn Content> = Arc::new(InMemory(message.to_vec()));
                 let scanners = self.answers.scanners();
-                let found = scanners.ask(&scanner.name, subject, &content).await;
+                let found = scanners.ask(&scanner.name, asked, &content).await;
                 found.finding
             }
         };

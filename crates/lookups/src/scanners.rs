@@ -90,13 +90,26 @@ impl Scanners {
         }
     }
 
-    /// Asks one of them about a message; milters are asked by [`Scanners::ask_milters`].
-    pub async fn ask(&self, name: &str, subject: &Subject, content: &Arc<dyn Content>) -> Found {
+    /// Asks one of them about a message, a policy service by `request`; milters are asked by
+    /// [`Scanners::ask_milters`].
+    pub async fn ask(
+        &self,
+        name: &str,
+        (subject, request): &(Subject, Request),
+        content: &Arc<dyn Content>,
+    ) -> Found {
         let Some(one) = self.by_name.get(name) else {
             return Finding::error("there is no such scanner").into();
         };
         let begin = Instant::now();
-        let found: Found = match one.ask(Question::Subject(subject), content).await {
+        let heard = match one.settings.kind {
+            ScannerKind::Policy => one.ask_policy(subject, request, content).await,
+            _ => one.ask(Question::Subject(subject), content).await,
+        };
+        let found: Found = match heard {
+            Ok(Heard::Answer(Answer::Action(action))) => {
+                policies::found(&one.settings.name, action)
+            }
             Ok(Heard::Answer(answer)) => answer.into(),
             Ok(Heard::Milter(_)) => Finding::error("it is a milter").into(),
             Err(why) => Finding::error(why).into(),

@@ -21,7 +21,10 @@ const SKIP: u32 = 0x400;
 /// Values of fields go both ways with the blank that follows the colon.
 const LEADING_SPACE: u32 = 0x10_0000;
 
-/// All that we can do with steps, and no more, as libmilter agrees to bits that it does not know.
+/// All that we can do with steps, and no more, as libmilter agrees to bits that it does not know. Pieces
+/// of a body of 256 KiB or 1 MiB (`SMFIP_MDS_256K`, `SMFIP_MDS_1M`) are not among it: a milter takes
+/// them only where its author asked libmilter for that (`smfi_setmaxdatasize`), as none of those does
+/// that people run, and any other closes the connection on a packet beyond 64 KiB.
 const STEPS_OFFERED: u32 = 0x7f | 0x80 | 0x300 | SKIP | 0xf_f000 | LEADING_SPACE;
 
 /// Names of macros that one milter may ask for at one stage.

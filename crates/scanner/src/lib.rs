@@ -33,6 +33,7 @@ mod learned;
 /// Policy services, as Postfix asks them.
 pub mod policy;
 mod policy_action;
+mod policy_state;
 mod protocol;
 /// Rspamd, by its HTTP interface.
 pub mod rspamd;

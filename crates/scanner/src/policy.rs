@@ -1,8 +1,11 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use mail::{Certificate, Client};
+
 use crate::http::Unsent;
 use crate::policy_action::PolicyAction;
+pub use crate::policy_state::State;
 use crate::protocol::Protocol;
 use crate::{Answer, Fault, Subject, Wants};
 
@@ -10,28 +13,6 @@ use crate::{Answer, Fault, Subject, Wants};
 const ANSWER_MAX: usize = 8 * 1024;
 /// Characters of a value that is told.
 const VALUE_MAX: usize = 1024;
-
-/// Where in a session a policy service is asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum State {
-    /// For each recipient.
-    #[default]
-    Recipient,
-    /// At DATA.
-    Data,
-    /// Once the message is there.
-    EndOfMessage,
-}
-
-impl State {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Recipient => "RCPT",
-            Self::Data => "DATA",
-            Self::EndOfMessage => "END-OF-MESSAGE",
-        }
-    }
-}
 
 /// What a policy service is asked, beside what is known of the message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +42,50 @@ pub struct Request {
     pub certificate: Option<[String; 4]>,
     /// What the configuration lets a service know to tell uses apart.
     pub context: String,
+}
+
+impl Request {
+    /// What is known of a client.
+    pub fn about(client: &Client, state: State) -> Self {
+        let tls = client.tls.as_ref();
+        let certificate = tls.and_then(|tls| tls.certificate.as_deref());
+        Self {
+            state,
+            client_port: Some(client.peer.port()),
+            server: Some(client.local),
+            mechanism: Some(client.mechanism.to_string()).filter(|name| !name.is_empty()),
+            key_bits: tls.and_then(|tls| key_bits(&tls.cipher)),
+            certificate: certificate.map(described),
+            ..Self::default()
+        }
+    }
+}
+
+/// The name, whoever vouches for it, and fingerprints as Postfix writes them. Who issued it is not
+/// known here.
+fn described(certificate: &Certificate) -> [String; 4] {
+    let print = |octets: &[u8; 32]| {
+        let octets: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+        octets.join(":")
+    };
+    let name = certificate.names.first().map(ToString::to_string);
+    let key = certificate.key_sha256.as_ref().map(print);
+    [
+        name.unwrap_or_default(),
+        String::new(),
+        print(&certificate.sha256),
+        key.unwrap_or_default(),
+    ]
+}
+
+/// The length of the key of a cipher suite, by its registered name.
+fn key_bits(cipher: &str) -> Option<u32> {
+    let is = |part: &str| cipher.contains(part);
+    if is("AES_256") || is("AES256") || is("CHACHA20") {
+        Some(256)
+    } else {
+        (is("AES_128") || is("AES128")).then_some(128)
+    }
 }
 
 /// One question to a policy service, by Postfix's protocol for `check_policy_service`.

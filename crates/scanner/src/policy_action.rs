@@ -2,6 +2,7 @@ use mail::Reply;
 
 use crate::fault::text;
 use crate::field::{field_name, field_value};
+use crate::policy_state::State;
 use crate::{Edit, Fault, Position};
 
 /// Characters of a text that are kept.
@@ -42,22 +43,20 @@ pub enum PolicyAction {
 impl PolicyAction {
     /// How the client is answered, where this stands against its recipient by itself: with the codes
     /// that Postfix takes where the service names none, and the service's words. A reply never ends the
-    /// session (RFC 5321 section 3.8: 421), nor is it about anything but the recipient.
-    pub fn reply(&self) -> Option<Reply> {
+    /// session (RFC 5321 section 3.8: 421), nor is it about anything but what was asked about there.
+    pub fn reply(&self, at: State) -> Option<Reply> {
         let (code, said, otherwise) = match self {
-            Self::Refuse(said) => (554, said, "Recipient address rejected: Access denied"),
-            Self::Postpone(said) | Self::PostponeIfPermitted(said) => (
-                450,
-                said,
-                "Recipient address rejected: Access denied, try again later",
-            ),
+            Self::Refuse(said) => (554, said, ": Access denied"),
+            Self::Postpone(said) | Self::PostponeIfPermitted(said) => {
+                (450, said, ": Access denied, try again later")
+            }
             Self::Reply(code, said) => {
                 let code = match code {
                     450..=452 | 550..=554 => *code,
                     400..=499 => 450,
                     _ => 550,
                 };
-                (code, said, "Recipient address rejected")
+                (code, said, "")
             }
             Self::Dunno
             | Self::Permit
@@ -70,8 +69,11 @@ impl PolicyAction {
             | Self::Log(_) => return None,
         };
         let ((subject, detail), said) = status(said, code / 100).unwrap_or(((7, 1), said));
-        let said = if said.is_empty() { otherwise } else { said };
-        Some(Reply::new(code, subject, detail, said.to_owned()))
+        let said = match said.is_empty() {
+            true => format!("{}{otherwise}", at.refused()),
+            false => said.to_owned(),
+        };
+        Some(Reply::new(code, subject, detail, said))
     }
 
     /// Reads an action, whatever its case and the blanks around it.
@@ -133,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn without_words_a_reply_says_what_was_refused() {
+        let reply = |action, at| read(action).unwrap().reply(at).unwrap().to_string();
+        assert_eq!(
+            reply("REJECT", State::EndOfMessage),
+            "554 5.7.1 End-of-data rejected: Access denied"
+        );
+        assert_eq!(reply("451", State::Data), "451 4.7.1 Data command rejected");
+    }
+
+    #[test]
     fn actions_are_read_whatever_their_case_and_blanks() {
         let said = |text: &str| text.to_owned();
         for (action, expected) in [
@@ -183,14 +195,18 @@ mod tests {
             ("451 4.3.0 x\r\n250 y", "451 4.3.0 x\\x0d\\x0a250 y"),
             ("421 x", "450 4.7.1 x"),
         ] {
-            let reply = read(action).expect(action).reply();
+            let reply = read(action).expect(action).reply(State::Recipient);
             assert_eq!(
                 reply.map(|reply| reply.to_string()).as_deref(),
                 Some(expected)
             );
         }
         for action in ["dunno", "ok", "hold x", "defer_if_reject x", "prepend a: b"] {
-            assert_eq!(read(action).expect(action).reply(), None, "{action}");
+            assert_eq!(
+                read(action).expect(action).reply(State::Recipient),
+                None,
+                "{action}"
+            );
         }
     }
 

@@ -600,6 +600,7 @@ fn of_letter(storing: &Storing, letter: Letter<'_>, id: Option<QueueId>) -> Stor
         content: storing.content.clone(),
         client: storing.client.clone(),
         client_name: storing.client_name.clone(),
+        is_extended: storing.is_extended,
         session: storing.session,
     }
 }

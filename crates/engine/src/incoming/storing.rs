@@ -22,6 +22,8 @@ pub struct Storing {
     pub(super) content: Content,
     pub(crate) client: Client,
     pub(super) client_name: Option<Domain>,
+    /// Whether it said EHLO.
+    pub(super) is_extended: bool,
     pub(super) session: u64,
 }
 
@@ -123,6 +125,7 @@ impl Storing {
             content,
             client,
             client_name,
+            is_extended: _,
             session,
         } = self;
         drop(coming);

@@ -1,5 +1,5 @@
 //! Policy services: asked about a recipient before there is a message, one after the other, as each
-//! may remember what it is asked.
+//! may remember what it is asked; or about a message, as other scanners are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use ::scanner::policy::{Request, State};
 use ::scanner::{Answer, Content, Edit, InMemory, PolicyAction, Subject, TlsFacts};
 use config::Scanner as Settings;
-use mail::{Certificate, Domain, Reply, ReversePath};
+use mail::{Domain, Reply, ReversePath};
 use relay_policy::{Consultation, Consulted, Fact};
 use screening::{Class, Finding};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::{Heard, Question, Scanners};
+use super::{Found, Heard, One, Question, Scanners};
 
 #[cfg(test)]
 mod tests;
@@ -106,10 +106,7 @@ impl Round {
         let name = &of.name;
         let failed = |why: &str| against(name, cannot_tell(), why);
         let action = match said {
-            // Where mail goes is said by the configuration alone.
-            Ok(PolicyAction::Redirect(_) | PolicyAction::Bcc(_)) => {
-                Err("it wants somebody else to get the message, which is not done".to_owned())
-            }
+            Ok(action) if leads_elsewhere(&action) => Err(ELSEWHERE.to_owned()),
             said => said,
         };
         let action = match action {
@@ -120,7 +117,7 @@ impl Round {
                 return None;
             }
         };
-        let reply = action.reply();
+        let reply = action.reply(State::Recipient);
         if let (Some(reply), true) = (&reply, of.obey) {
             let words = reply.to_string();
             if matches!(action, PolicyAction::PostponeIfPermitted(_)) {
@@ -131,33 +128,14 @@ impl Round {
             let softer = self.softened.clone().filter(|_| reply.is_permanent());
             return Some(against(name, softer.unwrap_or(reply.clone()), &words));
         }
-        let (class, what) = match action {
-            PolicyAction::Hold(why) => (Class::Quarantine, why),
-            PolicyAction::Discard(why) => (Class::Discard, why),
-            PolicyAction::PostponeIfRefused(why) => {
-                if of.obey {
-                    self.softened = PolicyAction::Postpone(why).reply();
-                }
-                (Class::Clean, String::new())
-            }
-            PolicyAction::Prepend(field) => {
-                self.fields.push(field);
-                (Class::Clean, String::new())
-            }
-            PolicyAction::Log(said) => {
-                tracing::info!(scanner = &**name, said, "the policy service has a word");
-                (Class::Clean, String::new())
-            }
-            _ => match reply {
-                Some(reply) if reply.is_permanent() => (Class::Reject, reply.to_string()),
-                Some(reply) => (Class::Postpone, reply.to_string()),
-                None => (Class::Clean, String::new()),
-            },
-        };
+        if let (PolicyAction::PostponeIfRefused(why), true) = (&action, of.obey) {
+            self.softened = PolicyAction::Postpone(why.clone()).reply(State::Recipient);
+        }
+        let Found { finding, edits, .. } = heard(name, action, reply);
+        self.fields.extend(edits);
         let finding = Finding {
-            classes: vec![class],
-            what,
-            ..Finding::default()
+            reply: None,
+            ..finding
         };
         self.findings.push((Arc::clone(name), finding));
         None
@@ -170,6 +148,86 @@ impl Round {
             fields: self.fields,
             findings: self.findings.into_iter().filter(|_| is_taken).collect(),
         }
+    }
+}
+
+impl One {
+    /// Asks a policy service about a message, and before that DNS for the names of its client, where
+    /// nobody did.
+    pub(super) async fn ask_policy(
+        &self,
+        subject: &Subject,
+        request: &Request,
+        content: &Arc<dyn Content>,
+    ) -> Result<Heard, String> {
+        let (begun, within) = (Instant::now(), self.settings.timeout);
+        let (mut subject, mut request) = (subject.clone(), request.clone());
+        let resolver = self.places.resolver();
+        if let (Some(address), None) = (subject.client, &subject.client_name) {
+            let named = async {
+                let confirmed = resolver.confirmed_name(address).await.ok().flatten();
+                (confirmed, resolver.reverse_name(address).await)
+            };
+            let named = timeout(within, named).await;
+            let (confirmed, reverse) = named.unwrap_or_default();
+            subject.client_name = confirmed.map(|name| name.to_string());
+            request.reverse_name = reverse.map(|name| name.to_string());
+        }
+        let known = subject.client_name.clone();
+        request.reverse_name = request.reverse_name.or(known);
+        let left = within.saturating_sub(begun.elapsed());
+        let question = Question::Policy(&request, &subject);
+        self.ask_within(left, question, content).await
+    }
+}
+
+const ELSEWHERE: &str = "it wants somebody else to get the message, which is not done";
+
+/// Where mail goes is said by the configuration alone.
+fn leads_elsewhere(action: &PolicyAction) -> bool {
+    matches!(action, PolicyAction::Redirect(_) | PolicyAction::Bcc(_))
+}
+
+/// What a service says of a message that is there, in the words of rules.
+pub(super) fn found(service: &Arc<str>, action: PolicyAction) -> Found {
+    if leads_elsewhere(&action) {
+        return Finding::error(ELSEWHERE).into();
+    }
+    let reply = action.reply(State::EndOfMessage);
+    heard(service, action, reply)
+}
+
+/// The same of what stands against nobody by itself, where a service asks for this reply.
+fn heard(service: &Arc<str>, action: PolicyAction, reply: Option<Reply>) -> Found {
+    let mut edits = Vec::new();
+    let (class, what) = match action {
+        PolicyAction::Hold(why) => (Class::Quarantine, why),
+        PolicyAction::Discard(why) => (Class::Discard, why),
+        PolicyAction::PostponeIfRefused(_) => (Class::Clean, String::new()),
+        PolicyAction::Prepend(field) => {
+            edits.push(field);
+            (Class::Clean, String::new())
+        }
+        PolicyAction::Log(said) => {
+            tracing::info!(scanner = &**service, said, "the policy service has a word");
+            (Class::Clean, String::new())
+        }
+        _ => match &reply {
+            Some(reply) if reply.is_permanent() => (Class::Reject, reply.to_string()),
+            Some(reply) => (Class::Postpone, reply.to_string()),
+            None => (Class::Clean, String::new()),
+        },
+    };
+    let finding = Finding {
+        classes: vec![class],
+        what,
+        reply,
+        ..Finding::default()
+    };
+    Found {
+        finding,
+        edits,
+        took: None,
     }
 }
 
@@ -188,48 +246,12 @@ fn cannot_tell() -> Reply {
 }
 
 fn request(asked: &Consultation, caller: &Caller) -> Request {
-    let client = &asked.client;
-    let tls = client.tls.as_ref();
-    let certificate = tls.and_then(|tls| tls.certificate.as_deref());
     Request {
-        state: State::Recipient,
         instance: caller.id.clone(),
         recipient: Some(asked.recipient.to_string()),
         is_extended: caller.is_extended,
         reverse_name: caller.reverse_name.as_ref().map(ToString::to_string),
-        client_port: Some(client.peer.port()),
-        server: Some(client.local),
-        mechanism: Some(client.mechanism.to_string()).filter(|name| !name.is_empty()),
-        key_bits: tls.and_then(|tls| key_bits(&tls.cipher)),
-        certificate: certificate.map(described),
-        context: String::new(),
-    }
-}
-
-/// The name, whoever vouches for it, and fingerprints as Postfix writes them. Who issued it is not
-/// known here.
-fn described(certificate: &Certificate) -> [String; 4] {
-    let print = |octets: &[u8; 32]| {
-        let octets: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
-        octets.join(":")
-    };
-    let name = certificate.names.first().map(ToString::to_string);
-    let key = certificate.key_sha256.as_ref().map(print);
-    [
-        name.unwrap_or_default(),
-        String::new(),
-        print(&certificate.sha256),
-        key.unwrap_or_default(),
-    ]
-}
-
-/// The length of the key of a cipher suite, by its registered name.
-fn key_bits(cipher: &str) -> Option<u32> {
-    let is = |part: &str| cipher.contains(part);
-    if is("AES_256") || is("AES256") || is("CHACHA20") {
-        Some(256)
-    } else {
-        (is("AES_128") || is("AES128")).then_some(128)
+        ..Request::about(&asked.client, State::Recipient)
     }
 }
 

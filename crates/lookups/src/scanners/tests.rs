@@ -10,7 +10,7 @@ use screening::{Class, When};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Found, Scanners};
+use super::{Found, Request, Scanners};
 use crate::resolver::pretend::Pretend;
 
 struct Text(Vec<u8>);
@@ -115,6 +115,7 @@ async fn scanners(addresses: &[&ScannerAddress], change: impl FnOnce(&mut Scanne
         timeout: Duration::from_secs(30),
         max_size: None,
         parallel: 4,
+        asked_at_end: false,
         obey: true,
         postpones_on_failure: true,
         may_add: config::MayAdd::default(),
@@ -134,7 +135,9 @@ async fn ask(scanners: &Scanners, octets: usize) -> Found {
         ..Subject::default()
     };
     let content: Arc<dyn Content> = Arc::new(Text(text));
-    scanners.ask("clam", &subject, &content).await
+    scanners
+        .ask("clam", &(subject, Request::default()), &content)
+        .await
 }
 
 #[tokio::test]

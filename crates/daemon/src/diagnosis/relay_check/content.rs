@@ -8,6 +8,7 @@ use mail::{Client, Domain, Mailbox, ReversePath};
 use relay_audit::{Explanation, Step, StepResult};
 use relay_policy::Admitted;
 use scanner::Subject;
+use scanner::policy::{Request, State};
 use screening::{
     Addressee, Change, Direction, End, Examination, Facts, Finding, Reputation, Scan, Screens,
     Test, Verdict,
@@ -173,7 +174,12 @@ async fn scanned(
     message: &[u8],
     explanation: &mut Explanation,
 ) -> Vec<Scan> {
-    let Sender { client, mail, .. } = *sender;
+    let Sender {
+        client,
+        mail,
+        hello,
+        ..
+    } = *sender;
     let admitted = || explanation.admitted.iter().map(|(admitted, _)| admitted);
     let mailboxes = || admitted().flat_map(|one| [one.recipient(), one.named()]);
     let direction = Direction::of(sender.is_stranger);
@@ -183,6 +189,7 @@ async fn scanned(
     let subject = Subject {
         queue_id: "check".to_owned(),
         client: client.uid.is_none().then(|| client.address()),
+        hello: Some(hello.to_owned()),
         user: client.user.as_deref().map(str::to_owned),
         sender: match mail {
             ReversePath::Null => String::new(),
@@ -194,9 +201,18 @@ async fn scanned(
         size: message.len() as u64,
         ..Subject::default()
     };
+    let request = Request {
+        instance: subject.queue_id.clone(),
+        recipient: Some(&subject.recipients)
+            .filter(|all| all.len() == 1)
+            .and_then(|all| all.first().cloned()),
+        is_extended: true,
+        ..Request::about(client, State::EndOfMessage)
+    };
+    let asked = (subject, request);
     let mut scans = Vec::new();
     for scanner in meant {
-        let scan = inquiries.scan(scanner, &subject, message).await;
+        let scan = inquiries.scan(scanner, &asked, message).await;
         let finding = scan.finding.as_ref().map(ToString::to_string);
         explanation.steps.push(Step {
             name: "scanner",

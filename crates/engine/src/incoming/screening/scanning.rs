@@ -13,6 +13,7 @@ use message::without_fields;
 use milter::{Changes, Edited, Envelope, Facts, Fate, Recipient, RecipientChange};
 use reception::StoreTrouble;
 use relay_policy::rule_for;
+use scanner::policy::{Request, State};
 use scanner::{Content, Subject, TlsFacts};
 use spool::{Spool, SpoolError};
 
@@ -79,7 +80,7 @@ impl Screening {
         self.meant().next().is_some() || self.advised != Advised::default()
     }
 
-    /// Those that are asked about mail like this; policy services were, of each recipient.
+    /// Those that are asked about mail like this; policy services may have been, of each recipient.
     fn meant(&self) -> impl Iterator<Item = &Arc<Scanner>> {
         let direction = Direction::of(self.storing.accepted.from_stranger);
         let listener = &self.storing.client.listener;
@@ -193,6 +194,18 @@ impl Screening {
             server: server.to_string(),
             facts: facts_for_hooks(accepted.from_stranger, self.results.summary()),
             size: accepted.size,
+        }
+    }
+
+    /// What policy services are told beside that, if they are asked about it.
+    pub fn request(&self) -> Request {
+        let mut to = self.addressees();
+        let only = to.next().filter(|_| to.next().is_none());
+        Request {
+            instance: self.storing.accepted.id.to_string(),
+            recipient: only.map(|to| to.mailbox.to_string()),
+            is_extended: self.storing.is_extended,
+            ..Request::about(&self.storing.client, State::EndOfMessage)
         }
     }
 

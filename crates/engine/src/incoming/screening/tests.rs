@@ -73,6 +73,7 @@ fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Mo
         content: Content::Inline(inline.to_vec().into()),
         client,
         client_name: None,
+        is_extended: true,
         session: 1,
     };
     Screening::new(storing, body, &config.screening, &rules, None)

@@ -2,7 +2,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use config::{Scanner, ScannerAddress, ScannerKind};
-use mail::{Client, Mailbox, Place};
+use mail::{Certificate, Client, Mailbox, Place};
 use screening::When;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
@@ -104,6 +104,7 @@ async fn scanners(all: &[(&str, &[&Service])], change: impl Fn(&mut Scanner)) ->
             timeout: Duration::from_secs(30),
             max_size: None,
             parallel: 4,
+            asked_at_end: false,
             obey: true,
             postpones_on_failure: true,
             may_add: config::MayAdd::default(),
