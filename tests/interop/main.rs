@@ -2,7 +2,7 @@
 //! loopback network of its own, with clients before it and servers behind it that others wrote
 //! (swaks, Python's smtplib, curl, msmtp, GNU SASL, openssl, GnuTLS, NSS, wolfSSL, Postfix with
 //! smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh, postsrsd, Mail::SRS,
-//! PHP, mailx, mutt, fetchmail, git, Prometheus, rsyslog, syslog-ng, journald) or that write down every octet. `scripts/test` installs them.
+//! PHP, mailx, mutt, fetchmail, git, Prometheus, rsyslog, syslog-ng, journald, chronyd) or that write down every octet. `scripts/test` installs them.
 //!
 //! The tests tell what an administrator would see: replies, messages that arrive, the queue, the
 //! exit code. They link nothing of Gatepost.
@@ -65,6 +65,7 @@ mod crash;
 mod dane;
 mod dkim_keys;
 mod dns_lists;
+mod doctor;
 mod drop_directory;
 mod envelopes;
 mod forwarding;

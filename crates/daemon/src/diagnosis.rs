@@ -3,6 +3,7 @@
 
 pub mod delivery;
 pub mod dns;
+pub mod doctor;
 mod fault;
 pub mod relay_check;
 pub mod route;

@@ -52,6 +52,10 @@ pub enum Command {
     /// --mail-server nothing is. Exit 0: closed, 1: a file is there, 2: an answer cannot be used, 78: a
     /// start would fail.
     Init(InitArguments),
+    /// Find out what keeps the relay from its work though its configuration is sound, each with the
+    /// cure: ports, DNS, names of its addresses, the way out, the disk, the clock, certificates, block
+    /// lists. No mail is sent. Exit 0: nothing, 1: something, 75: it could not all be found out.
+    Doctor(DoctorArguments),
     /// Make the running relay read its configuration again.
     Reload,
     /// Show what the running relay does.
@@ -218,6 +222,25 @@ pub enum Shell {
     Fish,
     /// Put it as _gatepost into a directory of $fpath.
     Zsh,
+}
+
+/// Whom `gatepost doctor` asks.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// An address from which mail goes out to the Internet, where this machine does not know it:
+    /// behind an address translation. May be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Vec<IpAddr>,
+    /// A domain to whose mail servers a connection is tried, where mail goes by MX; `off` for none.
+    #[arg(long, value_name = "DOMAIN", default_value = "gmail.com")]
+    pub probe: String,
+    /// Who tells the time (NTP), HOST or HOST:PORT; `off` for nobody.
+    #[arg(long, value_name = "SERVER", default_value = "pool.ntp.org")]
+    pub time_server: String,
+    /// A DNS list of addresses that servers take no mail from; `off` for none. May be given several
+    /// times. Some answer no questions from public resolvers.
+    #[arg(long, value_name = "ZONE", default_values = ["zen.spamhaus.org", "bl.spamcop.net"])]
+    pub block_list: Vec<String>,
 }
 
 /// The answers to `gatepost init`.

@@ -82,7 +82,7 @@ fn tell(
     }
     let file = path.display();
     say!("\nNext: gatepost run --config {file}");
-    say!("      gatepost test dns --config {file}");
+    say!("      gatepost doctor --config {file}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod console;
 mod console_login;
 mod demo;
 mod dkim_commands;
+mod doctor;
 mod exit;
 mod greylist;
 mod guardian;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Command::Run => run::run(&cli),
         Command::Demo { once } => demo::run(&cli, *once),
         Command::Init(arguments) => init::command(&cli, arguments),
+        Command::Doctor(arguments) => doctor::command(&cli, arguments),
         Command::Reload => status::reload(&cli),
         Command::Status { metrics: false } => status::status(&cli),
         Command::Status { metrics: true } => status::metrics(&cli),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use authentication::{Authentication, Results, Step};
 use config::Config;
 use engine::Setup;
-use mail::{Domain, Mailbox, ReversePath};
-use relay_policy::{Answer, Consultation, Question, Rules};
+use mail::{Domain, Mailbox, Place, ReversePath};
+use relay_policy::{Answer, Consultation, DnsList, DnsLists, Listing, Question, Rules};
 use route::{Hop, Plan, Site, TlsDemand};
 use scanner::policy::Request;
 use scanner::{Content, InMemory, Subject};
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::answers::Answers;
 use crate::next_hop::{Trial, Try, attempt};
 use crate::purpose::Purpose;
-use crate::resolver::Lookup;
+use crate::resolver::{Lookup, Transports};
 use crate::route_sign_in::RouteSignIns;
 use crate::users::UserSources;
 use crate::way;
@@ -162,6 +162,29 @@ impl Inquiries {
     pub async fn confirmed_name(&self, address: IpAddr) -> Result<Option<Domain>, Box<str>> {
         let resolver = self.answers.resolvers().resolver();
         resolver.confirmed_name(address).await
+    }
+
+    /// Whether each name server of the configuration answers, over UDP and over TCP.
+    pub async fn transports(&self) -> Vec<Transports> {
+        self.answers.resolvers().resolver().transports().await
+    }
+
+    /// Which of these DNS lists name `address`; lists that do not answer, or name everybody, have no
+    /// say.
+    pub async fn listings(&self, zones: &[Domain], address: IpAddr) -> Arc<[Listing]> {
+        let list = |zone: &Domain| DnsList {
+            zone: zone.clone(),
+            codes: Vec::new(),
+            weight: 1,
+            reply: None,
+            place: Place::Default,
+        };
+        let lists = DnsLists {
+            lists: zones.iter().map(list).collect(),
+            ..DnsLists::default()
+        };
+        let resolvers = self.answers.resolvers();
+        resolvers.dns_lists().listings(&lists, address).await
     }
 
     /// Why no server can be held to its TLSA records; `None`: they can.

@@ -51,7 +51,7 @@ pub use offline_lookups::OfflineLookups;
 pub use oidc::{Asked, Brought, IdentityProvider, NotVouched};
 pub use posting::Posting;
 pub use purpose::Purpose;
-pub use resolver::{Answered, Resolver, hear_of_dns};
+pub use resolver::{Answered, Resolver, Transports, hear_of_dns};
 pub use resolvers::Resolvers;
 pub use rewriting::scheme as srs_scheme;
 pub use route_sign_in::RouteSignIns;

@@ -100,6 +100,17 @@ pub(crate) enum Lookup<T> {
     Failed(Box<str>),
 }
 
+/// Whether a server answers, by the way in which it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transports {
+    /// The server.
+    pub server: SocketAddr,
+    /// Over UDP; why not.
+    pub udp: Result<(), String>,
+    /// Over TCP, by which long answers come; why not.
+    pub tcp: Result<(), String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Query {
     name: String,
@@ -192,6 +203,23 @@ impl Resolver {
             // DNS says only that there is one: the policy is on a web server.
             Question::MtaSts(_) => Answer::NoData { secure: false },
         }
+    }
+
+    /// Whether each server gives any answer, over UDP alone and over TCP alone; why not.
+    pub(crate) async fn transports(&self) -> Vec<Transports> {
+        let mut tried = Vec::new();
+        for upstream in &self.upstreams {
+            let question = || wire::question(".", Rtype::NS);
+            let udp = async { upstream.over_udp(question()?).await };
+            let tcp = async { upstream.over_tcp(question()?).await };
+            let (udp, tcp) = tokio::join!(udp, tcp);
+            tried.push(Transports {
+                server: upstream.server,
+                udp,
+                tcp,
+            });
+        }
+        tried
     }
 
     /// Asks everything anew from now on.

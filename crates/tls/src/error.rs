@@ -57,7 +57,7 @@ impl TlsError {
         Self::Lost(plain(error).into())
     }
 
-    fn of_tls(error: &rustls::Error) -> Self {
+    pub(super) fn of_tls(error: &rustls::Error) -> Self {
         match error {
             rustls::Error::InvalidCertificate(why) => Self::NotTrusted(distrust(why)),
             rustls::Error::NoCertificatesPresented => {

@@ -125,7 +125,7 @@ pub fn first_certificate(path: &Path) -> Result<mail::Certificate, String> {
     Ok(x509::certificate(&own, mail::Trust::Unknown))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     listed(&read(open(path)?, path)?, path)
 }
 

@@ -144,7 +144,7 @@ impl ServerCertVerifier for Judge {
     }
 }
 
-fn check_authorities(
+pub(super) fn check_authorities(
     own: &CertificateDer<'_>,
     above: &[CertificateDer<'_>],
     authorities: &Authorities,
@@ -171,7 +171,10 @@ fn check_dates(reading: &Reading<'_>, now: UnixTime) -> Result<(), rustls::Error
     Ok(())
 }
 
-fn check_names(own: &CertificateDer<'_>, wanted: &[Box<str>]) -> Result<(), rustls::Error> {
+pub(super) fn check_names(
+    own: &CertificateDer<'_>,
+    wanted: &[Box<str>],
+) -> Result<(), rustls::Error> {
     let parsed = ParsedCertificate::try_from(own)?;
     let reading = Reading::of(own).ok_or(CertificateError::BadEncoding)?;
     let names = reading.dns_names();

@@ -11,7 +11,7 @@ use mail::Domain;
 use relay_policy::{DomainKind, NamePattern};
 
 pub use self::finding::{Finding, Mark};
-use self::ours::Ours;
+pub(super) use self::ours::Ours;
 use crate::machine;
 
 /// How DNS shows this relay to others, and leads mail to its domains. `told` are addresses from which

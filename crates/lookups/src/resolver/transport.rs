@@ -11,9 +11,15 @@ use domain::base::Message;
 use domain::net::client::protocol::{TcpConnect, UdpConnect};
 use domain::net::client::request::{RequestMessage, SendRequest};
 use domain::net::client::{dgram, dgram_stream, multi_stream, stream};
+use tokio::time::timeout;
 
 /// One name server.
-pub(super) struct Upstream(dgram_stream::Connection<UdpConnect, RequestMessage<Vec<u8>>>);
+pub(super) struct Upstream {
+    /// Where it is.
+    pub(super) server: SocketAddr,
+    per_try: Duration,
+    connection: dgram_stream::Connection<UdpConnect, RequestMessage<Vec<u8>>>,
+}
 
 impl Upstream {
     /// Asks `server`, and waits `per_try` for an answer over UDP, twice that over TCP. Must be
@@ -32,7 +38,11 @@ impl Upstream {
         );
         // Ends by itself when the connection is dropped.
         tokio::spawn(transport.run());
-        Self(connection)
+        Self {
+            server,
+            per_try,
+            connection,
+        }
     }
 
     /// Sends a question, and waits for the answer.
@@ -41,7 +51,42 @@ impl Upstream {
     /// Why there is none.
     pub(super) async fn send(&self, question: Message<Vec<u8>>) -> Result<Message<Bytes>, String> {
         let request = RequestMessage::new(question).map_err(|error| error.to_string())?;
-        let response = self.0.send_request(request).get_response().await;
+        let response = self.connection.send_request(request).get_response().await;
         response.map_err(|error| error.to_string())
+    }
+
+    /// The same over UDP alone, whatever the answer is.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn over_udp(&self, question: Message<Vec<u8>>) -> Result<(), String> {
+        let mut config = dgram::Config::new();
+        config.set_read_timeout(self.per_try);
+        config.set_max_retries(1);
+        let connection = dgram::Connection::with_config(UdpConnect::new(self.server), config);
+        let request = RequestMessage::new(question).map_err(|error| error.to_string())?;
+        let response = connection.send_request(request).get_response().await;
+        response.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The same over TCP alone.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn over_tcp(&self, question: Message<Vec<u8>>) -> Result<(), String> {
+        let mut config = stream::Config::new();
+        config.set_response_timeout(self.per_try * 2);
+        let (connection, transport) = multi_stream::Connection::with_config(
+            TcpConnect::new(self.server),
+            multi_stream::Config::from(config),
+        );
+        let running = tokio::spawn(transport.run());
+        let request = RequestMessage::new(question).map_err(|error| error.to_string())?;
+        let mut sent = connection.send_request(request);
+        let response = sent.get_response();
+        let response = timeout(self.per_try * 2, response).await;
+        running.abort();
+        let response = response.map_err(|_| "no answer in time".to_owned())?;
+        response.map(drop).map_err(|error| error.to_string())
     }
 }

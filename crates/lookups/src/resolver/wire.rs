@@ -65,6 +65,15 @@ pub(super) enum Step {
 
 /// Asks one server for the records of one kind that a name has.
 pub(super) async fn ask(upstream: &Upstream, name: &str, kind: Rtype) -> Result<Step, String> {
+    let reply = upstream.send(question(name, kind)?).await?;
+    read(&reply, kind)
+}
+
+/// What a server is asked for such records.
+///
+/// # Errors
+/// The name is none of DNS.
+pub(super) fn question(name: &str, kind: Rtype) -> Result<Message<Vec<u8>>, String> {
     let name: Name<Vec<u8>> = name
         .parse()
         .map_err(|_| format!("{name} is not a DNS name"))?;
@@ -77,8 +86,7 @@ pub(super) async fn ask(upstream: &Upstream, name: &str, kind: Rtype) -> Result<
     message
         .push((&name, kind))
         .map_err(|_| "question too long".to_owned())?;
-    let reply = upstream.send(message.into_message()).await?;
-    read(&reply, kind)
+    Ok(message.into_message())
 }
 
 fn read(reply: &Message<bytes::Bytes>, kind: Rtype) -> Result<Step, String> {

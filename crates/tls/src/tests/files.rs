@@ -6,8 +6,8 @@ use std::time::Duration;
 use config::{CertificateFiles, Tls};
 use rcgen::KeyPair;
 
-use super::{expired, params, self_signed, self_signed_by, wall, written};
-use crate::{ServerCertificates, TlsProblem};
+use super::{Authority, expired, params, self_signed, self_signed_by, wall, written};
+use crate::{ServerCertificates, TlsProblem, judged};
 
 const HOST: &str = "relay.example";
 
@@ -20,6 +20,27 @@ fn load(
         ..Tls::default()
     };
     ServerCertificates::load(&tls, data_dir, HOST, wall())
+}
+
+#[test]
+fn a_certificate_is_judged_as_clients_judge_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new("ours");
+    let files = authority
+        .sign(&params(&[HOST]))
+        .write(directory.path(), "pair");
+    let ca = directory.path().join("ca.pem");
+    fs::write(&ca, authority.pem()).unwrap();
+    let trouble = |host: &str, ca: Option<&Path>| {
+        let judged = judged(&files.chain, host, ca).unwrap();
+        assert!(judged.ends > wall());
+        judged.trouble
+    };
+    assert_eq!(trouble(HOST, Some(&ca)), None);
+    assert!(trouble("other.example", Some(&ca)).is_some());
+    let why = trouble(HOST, None).unwrap();
+    assert!(why.contains("not from a trusted authority"), "{why}");
+    assert!(judged(&files.key, HOST, None).is_err());
 }
 
 fn only_problem(files: CertificateFiles, data_dir: &Path) -> String {

@@ -39,7 +39,7 @@ impl Mark {
 }
 
 impl Finding {
-    pub(super) fn new(
+    pub(in crate::diagnosis) fn new(
         mark: Mark,
         subject: impl ToString,
         what: &'static str,

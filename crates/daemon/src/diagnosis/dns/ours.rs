@@ -11,7 +11,7 @@ use route::{Answer, Question, is_inner};
 use super::finding::{Finding, Mark};
 
 /// The names and addresses of this relay.
-pub(super) struct Ours {
+pub(in crate::diagnosis) struct Ours {
     /// The names by which it greets servers.
     greets_as: BTreeSet<Domain>,
     names: BTreeSet<Domain>,
@@ -46,6 +46,11 @@ impl Ours {
             addresses,
             public,
         }
+    }
+
+    /// Those that the Internet may see.
+    pub fn public(&self) -> impl Iterator<Item = &IpAddr> {
+        self.public.iter()
     }
 
     pub fn is_name(&self, name: &Domain) -> bool {
