@@ -30,7 +30,8 @@ pub(crate) struct AfterQueue {
 
 /// Nothing where there is none, or it is not whole, which is reported.
 pub(crate) fn read(settings: &mut Settings) -> Option<AfterQueue> {
-    if !settings.is_written(options::SECTION) {
+    let help = "write `route` and `return_listener`, or leave the section out";
+    if !settings.is_begun(options::SECTION, help) {
         return None;
     }
     let route = named(settings, options::ROUTE, route::SECTION);

@@ -41,7 +41,8 @@ fn user_directories(settings: &mut Settings) -> Vec<Arc<str>> {
 const TOGETHER: &str = "issuer, audience and keys belong together";
 
 fn issuer(settings: &mut Settings) -> Option<Issuer> {
-    if !settings.is_written(oauth::SECTION) {
+    let help = "write `issuer`, `audience` and `keys`, or leave the section out";
+    if !settings.is_begun(oauth::SECTION, help) {
         return None;
     }
     let [issuer, audience] = [oauth::ISSUER, oauth::AUDIENCE].map(|option| {

@@ -42,7 +42,8 @@ pub(crate) fn read(settings: &mut Settings, global: &Tls) -> Console {
 }
 
 fn issuer(settings: &mut Settings) -> Option<Oidc> {
-    if !settings.is_written(oidc::SECTION) {
+    let help = "write `issuer` and `client_id`, or leave the section out";
+    if !settings.is_begun(oidc::SECTION, help) {
         return None;
     }
     let issuer = settings.get(oidc::ISSUER);

@@ -140,6 +140,10 @@ impl Walk<'_> {
         match value.get_ref() {
             DeValue::Table(table) if is_section(&child.pattern) => {
                 self.section(name, key.span(), &child, named);
+                if table.is_empty() && !named {
+                    let span = self.span(key.span());
+                    self.settings.empty_sections.insert(child.key.clone(), span);
+                }
                 self.table(table, &child);
             }
             DeValue::Array(items) if is_section(&list.pattern) => self.tables(items.iter(), &list),

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     /// Sections with a name of the administrator's, in the order of the files.
     pub sections: Vec<Section>,
     pub known_sections: HashSet<String>,
+    /// Sections without a name that stand in a file with nothing in them.
+    pub empty_sections: BTreeMap<String, Span>,
     pub found: Vec<Found>,
 }
 
@@ -228,6 +230,19 @@ impl Settings {
         let within = format!("{section}.");
         let from = self.values.range(within.clone()..).next();
         from.is_some_and(|(key, _)| key.starts_with(&within))
+    }
+
+    /// The same of one that is nothing without its options: where it stands there without any, that is
+    /// an error, and `help` says what belongs in it.
+    pub fn is_begun(&mut self, section: &str, help: &str) -> bool {
+        if self.is_written(section) {
+            return true;
+        }
+        if let Some(span) = self.empty_sections.get(section).cloned() {
+            let message = format!("[{section}] says nothing");
+            self.error_in(section, &span, message, help);
+        }
+        false
     }
 
     /// The value of an option that its section, of which something is written, cannot be without;

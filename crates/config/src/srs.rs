@@ -14,7 +14,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `None` where there is no such section, or where it is wrong.
 pub(crate) fn read(settings: &mut Settings) -> Option<(Rewriting, Srs)> {
-    if !settings.is_written(options::SECTION) {
+    let help = "write `domain` and `secret`, or leave the section out";
+    if !settings.is_begun(options::SECTION, help) {
         return None;
     }
     let age_days = age_days(settings);

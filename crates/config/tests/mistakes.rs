@@ -355,6 +355,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "[auth.oauth]\nalgorithms = [\"none\"]",
         "2:15 `algorithms` in [auth.oauth] must be \"RS256\", \"RS384\", \"RS512\", \"PS256\", \"PS384\", \"PS512\", \"ES256\", \"ES384\" or \"EdDSA\"",
     ),
+    ("[console.oidc]\n", "1:10 [console.oidc] says nothing"),
+    ("[auth]\noauth = {}", "2:1 [auth.oauth] says nothing"),
+    ("[srs]\n# domain = \"a.test\"", "1:2 [srs] says nothing"),
+    ("[after_queue]", "1:2 [after_queue] says nothing"),
     (
         "[console.oidc]\nissuer = \"https://a.test\"",
         "2:1 [console.oidc] has no `client_id`",
