@@ -302,6 +302,10 @@ fn nobody_comes_in_by_a_token_that_is_not_for_this_sign_in() {
         .wait_for_log(&["sign-in failed", "wrong signature"]);
     assert!(!log.contains(SECRET) && !log.contains("eyJ"), "{log}");
     assert!(scene.metric("gatepost_console_sign_ins_total{result=\"refused\"} 7"));
+    // As a user, whom `log.privacy` would make unrecognisable.
+    let user = "\"user\":\"groupless@corp.test\"";
+    let words = [user, "\"reply\":\"no role at the console\""];
+    scene.relay.wait_for_log(&words);
 }
 
 /// The way back is of use once, in the browser that left.
@@ -334,6 +338,11 @@ fn a_way_back_is_neither_taken_twice_nor_given_away() {
         .says("was not begun in this browser");
     let page = other.get(&scene.url("/login/issuer/back?state=x&code=y"));
     assert_eq!(page.status, 401);
+    // Strangers who never left cannot fill with that what is tracked: the thief alone is in it.
+    let tracked = scene.relay.command(&["--json", "track", "state:refused"]);
+    let tracked: Value = serde_json::from_str(&tracked.expect_code(0).out).expect("JSON");
+    assert_eq!(tracked.as_array().map(Vec::len), Some(1), "{tracked}");
+    assert!(scene.metric("gatepost_console_sign_ins_total{result=\"refused\"} 1"));
 }
 
 /// The issuer says who somebody is, the users file what he may do.

@@ -135,10 +135,10 @@ impl Journal {
     }
 
     /// Somebody was refused at the console.
-    pub(crate) fn refused_at_console(&self, client: IpAddr, reply: &str) {
-        lines::refused_at_console(client, reply);
+    pub(crate) fn refused_at_console(&self, client: IpAddr, user: Option<&str>, reply: &str) {
+        lines::refused_at_console(client, user, reply);
         self.metrics.at_console(AtConsole::Refused);
-        self.tracking.refused_at_console(client, reply);
+        self.tracking.refused_at_console(client, user, reply);
     }
 
     /// A message is on stable storage; its client is about to hear so. On the disk thread, so this

@@ -174,9 +174,10 @@ impl Caller<'_> {
     }
 }
 
-/// Somebody was refused at the console's sign-in.
-pub fn refused_at_console(at: Timestamp, client: IpAddr, reply: &str) -> Row {
+/// Somebody was refused at the console's sign-in; `user` where it is sure who he is.
+pub fn refused_at_console(at: Timestamp, client: IpAddr, user: Option<&str>, reply: &str) -> Row {
     Row {
+        user: user.unwrap_or_default().into(),
         listener: "console".into(),
         client: client.to_string().into(),
         reply: reply.into(),

@@ -243,7 +243,7 @@ impl Directory {
         };
         let mut found = self.search(&self.user_filter.with(name), wanted).await?;
         if found.entries.len() > 1 {
-            tracing::warn!(directory = %self.settings.name, name, "this name stands for several entries: nobody signs in by it");
+            tracing::warn!(directory = %self.settings.name, user = name, "this name stands for several entries: nobody signs in by it");
             return Ok(None);
         }
         // There may be another one with this name.

@@ -22,6 +22,8 @@ const MARK: char = '~';
 const HASH_LEN: usize = 6;
 /// What stands in place of what is cut.
 const CUT: &str = "*";
+/// Fields of the log in which names of users stand.
+const USERS: [&str; 2] = ["user", "known_as"];
 /// What no local part that is not quoted has in it (RFC 5321 section 4.1.2).
 const SPECIALS: &str = "\"<>(),;:[]@";
 
@@ -86,8 +88,16 @@ impl Veil {
         out
     }
 
-    /// A line of the log: as [`Veil::text`], and the values of fields `user`, as `user=ann`,
-    /// `user="ann"` or `"user":"ann"`.
+    /// The value of a field of the log, by the field's name.
+    pub fn field<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
+        match USERS.contains(&name) {
+            true => self.user(value).into(),
+            false => self.text(value),
+        }
+    }
+
+    /// A line of the log: as [`Veil::text`], and the values of fields in which users are named, as
+    /// `user=ann`, `user="ann"` or `"user":"ann"`.
     pub fn line<'a>(&self, line: &'a str) -> Cow<'a, str> {
         let (mut out, mut rest) = (String::new(), line);
         while let Some((start, end)) = user_in(rest) {
@@ -144,7 +154,8 @@ fn local(before: &str) -> &str {
     let start = start.map_or(0, |at| before.ceil_char_boundary(at + 1));
     let local = before[start..].trim_start_matches(['\'', '`']);
     // A field of a line, whose value is not quoted.
-    local.strip_prefix("user=").unwrap_or(local)
+    let field = |name: &&str| local.strip_prefix(name)?.strip_prefix('=');
+    USERS.iter().find_map(field).unwrap_or(local)
 }
 
 fn is_veiled(name: &str) -> bool {
@@ -157,10 +168,9 @@ fn is_veiled(name: &str) -> bool {
 /// Where in a line of the log the name of a user stands first.
 fn user_in(line: &str) -> Option<(usize, usize)> {
     let begins = |key: &str| line.find(key).map(|at| at + key.len());
-    let start = [" user=", "\"user\":"]
-        .into_iter()
-        .filter_map(begins)
-        .min()?;
+    let forms = USERS.map(|name| [format!(" {name}="), format!("\"{name}\":")]);
+    let starts = forms.iter().flatten().filter_map(|form| begins(form));
+    let start = starts.min()?;
     let Some(quoted) = line[start..].strip_prefix('"') else {
         let end = line[start..].find(char::is_whitespace);
         return Some((start, end.map_or(line.len(), |end| start + end)));
@@ -254,6 +264,18 @@ mod tests {
                 r#"{"user":"*","to":"*@x"}"#,
             ),
             ("unknown user", "unknown user"),
+            (
+                r#"wrong sign-in user="ann@x.example" known_as="ann" n=1"#,
+                r#"wrong sign-in user="*@x.example" known_as="*" n=1"#,
+            ),
+            (
+                r#"{"user":"ann@x.example","known_as":"ann"}"#,
+                r#"{"user":"*@x.example","known_as":"*"}"#,
+            ),
+            (
+                "refused known_as=ann@x.example",
+                "refused known_as=*@x.example",
+            ),
             (
                 r#"hello="x user=\"" user="ann""#,
                 r#"hello="x user=* user="*""#,

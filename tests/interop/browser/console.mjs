@@ -59,6 +59,48 @@ const open = async (page, path) => {
   return response;
 };
 
+// Looks at these pages in each width and colour, tells which one it is at, and asks axe and the validator.
+const look = async (context, page, pages, now) => {
+  const { HtmlValidate } = require("html-validate");
+  const validator = new HtmlValidate({
+    extends: ["html-validate:standard"],
+    // Style of writing, which browsers do not care for.
+    rules: { "void-style": "off", "no-trailing-whitespace": "off", "doctype-style": "off", "attribute-boolean-style": "off", "long-title": "off", "no-implicit-button-type": "off", "no-raw-characters": "off", "prefer-native-element": "off", "tel-non-breaking": "off", "no-implicit-input-type": "off" },
+  });
+  for (const { name, path, text } of pages) {
+    for (const theme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: theme });
+      for (const width of [1280, 1920, 390, 320]) {
+        const at = `${name} ${theme} ${width}`;
+        now(at);
+        await page.setViewportSize({ width, height: 900 });
+        const response = await open(page, path);
+        if (response.status() >= 500) problems.push(`${at}: ${response.status()}`);
+        const shown = await page.locator("body").innerText();
+        if (text && !shown.toLowerCase().includes(text.toLowerCase())) problems.push(`${at}: \`${text}\` is not there`);
+        const over = await page.evaluate(() => document.scrollingElement.scrollWidth - window.innerWidth);
+        if (over > 0) problems.push(`${at}: wider than the window by ${over}`);
+        if (settings.hostile && (await page.title()).includes(settings.hostile)) problems.push(`${at}: what a stranger wrote runs`);
+        await page.screenshot({ path: join(settings.shots, `${name}-${theme}-${width}.png`), fullPage: true });
+        if (width === 1280) {
+          // Evaluated by the browser's tools, which no policy of the page concerns.
+          await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
+          const seen = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+          for (const one of seen.violations) {
+            const where = one.nodes.slice(0, 2).map((node) => node.html).join(" ");
+            if (one.impact !== "minor") problems.push(`${at}: ${one.id}: ${one.help}: ${where}`);
+          }
+        }
+      }
+    }
+    const html = await (await context.request.get(settings.url + path)).text();
+    const report = await validator.validateString(html);
+    for (const result of report.results) for (const message of result.messages) {
+      problems.push(`${name}: line ${message.line}: ${message.ruleId}: ${message.message}`);
+    }
+  }
+};
+
 const tasks = {
   // Each page in each width and colour; what axe and the validator say; what a first visit weighs.
   async pages() {
@@ -73,43 +115,7 @@ const tasks = {
     });
     await signIn(page);
     found.first_visit_octets = octets;
-    const { HtmlValidate } = require("html-validate");
-    const validator = new HtmlValidate({
-      extends: ["html-validate:standard"],
-      // Style of writing, which browsers do not care for.
-      rules: { "void-style": "off", "no-trailing-whitespace": "off", "doctype-style": "off", "attribute-boolean-style": "off", "long-title": "off", "no-implicit-button-type": "off", "no-raw-characters": "off", "prefer-native-element": "off", "tel-non-breaking": "off", "no-implicit-input-type": "off" },
-    });
-    for (const { name, path, text } of settings.pages) {
-      for (const theme of ["light", "dark"]) {
-        await page.emulateMedia({ colorScheme: theme });
-        for (const width of [1280, 1920, 390, 320]) {
-          at = `${name} ${theme} ${width}`;
-          await page.setViewportSize({ width, height: 900 });
-          const response = await open(page, path);
-          if (response.status() >= 500) problems.push(`${at}: ${response.status()}`);
-          const shown = await page.locator("body").innerText();
-          if (text && !shown.toLowerCase().includes(text.toLowerCase())) problems.push(`${at}: \`${text}\` is not there`);
-          const over = await page.evaluate(() => document.scrollingElement.scrollWidth - window.innerWidth);
-          if (over > 0) problems.push(`${at}: wider than the window by ${over}`);
-          if (settings.hostile && (await page.title()).includes(settings.hostile)) problems.push(`${at}: what a stranger wrote runs`);
-          await page.screenshot({ path: join(settings.shots, `${name}-${theme}-${width}.png`), fullPage: true });
-          if (width === 1280) {
-            // Evaluated by the browser's tools, which no policy of the page concerns.
-            await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
-            const seen = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-            for (const one of seen.violations) {
-              const where = one.nodes.slice(0, 2).map((node) => node.html).join(" ");
-              if (one.impact !== "minor") problems.push(`${at}: ${one.id}: ${one.help}: ${where}`);
-            }
-          }
-        }
-      }
-      const html = await (await context.request.get(settings.url + path)).text();
-      const report = await validator.validateString(html);
-      for (const result of report.results) for (const message of result.messages) {
-        problems.push(`${name}: line ${message.line}: ${message.ruleId}: ${message.message}`);
-      }
-    }
+    await look(context, page, settings.pages, (name) => { at = name; });
   },
 
   // The same pages without script: everything is there.
@@ -215,6 +221,8 @@ const tasks = {
       await page.goto(`${settings.url}/queues`);
       await page.getByRole("link", { name: "Sign in by" }).click();
     };
+    await look(context, page, [{ name: "sign-in-issuer", path: "/login?next=%2Fqueues", text: "Sign in by" }], () => {});
+    await page.setViewportSize({ width: 1280, height: 900 });
     await enter();
     await page.waitForURL((url) => url.origin === settings.issuer);
     await page.locator('[name="login"]').fill(settings.login);

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use admission::REFUSAL_AFTER;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -68,7 +69,7 @@ pub(super) async fn sign_in(
             }))
         }
         Err(Unwelcome::Wrong) => {
-            services.journal.refused_at_console(client, WRONG);
+            services.journal.refused_at_console(client, None, WRONG);
             Err(Trouble(StatusCode::UNAUTHORIZED, WRONG.to_owned()))
         }
         Err(Unwelcome::NeedsCode) => Err(Trouble(StatusCode::UNAUTHORIZED, NEEDS_CODE.to_owned())),
@@ -175,11 +176,13 @@ pub(super) async fn issuer_end(
                 stamp,
             }))
         }
-        Err(Unvouched::Refused(why)) => {
-            services.journal.refused_at_console(client, &why);
-            Err(Trouble(StatusCode::UNAUTHORIZED, why))
-        }
         Err(Unvouched::Away(why)) => Err(Trouble(StatusCode::SERVICE_UNAVAILABLE, why)),
+        Err(why) => {
+            if let Some((user, noted)) = why.noted() {
+                services.journal.refused_at_console(client, user, noted);
+            }
+            Err(Trouble(StatusCode::UNAUTHORIZED, why.to_string()))
+        }
     }
 }
 
@@ -192,12 +195,14 @@ async fn vouched(
     let services = &shared.services;
     let refused = |why: &str| Unvouched::Refused(why.to_owned());
     let flow = (services.console_flows).find(&answer.ticket, &answer.state, clock::since_start());
-    let flow = flow.ok_or_else(|| {
-        refused("this sign-in was not begun in this browser, or too long ago: begin it again")
-    })?;
+    let flow = flow.ok_or(Unvouched::NotBegun(
+        "this sign-in was not begun in this browser, or too long ago: begin it again",
+    ))?;
     if let Some(error) = &answer.error {
         let error: String = error.chars().take(ERROR_CHARACTERS_MAX).collect();
         let why = format!("the issuer says: {}", mail::escaped(&error));
+        // As long as any refusal takes: who begins again and again fills no log.
+        tokio::time::sleep(REFUSAL_AFTER).await;
         return Err(Unvouched::Refused(why));
     }
     let brought = Brought {

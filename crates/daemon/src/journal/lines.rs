@@ -29,8 +29,8 @@ pub(super) fn signed_in_at_console(client: Option<IpAddr>, user: &str, by: &str)
 }
 
 /// Logs that somebody is not.
-pub(super) fn refused_at_console(client: IpAddr, reply: &str) {
-    info!(%client, way = "console", reply, "sign-in failed");
+pub(super) fn refused_at_console(client: IpAddr, user: Option<&str>, reply: &str) {
+    info!(%client, user, way = "console", reply, "sign-in failed");
 }
 
 /// Logs what happened in session `number` of `client`, which may be a proxy of ours on its own

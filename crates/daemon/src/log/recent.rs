@@ -135,10 +135,7 @@ impl Line {
     fn veil(&mut self, veil: &Veil) {
         self.text = veil.text(&self.text).into_owned();
         for (name, value) in &mut self.fields {
-            *value = match *name {
-                "user" => veil.user(value),
-                _ => veil.text(value).into_owned(),
-            };
+            *value = veil.field(name, value).into_owned();
         }
     }
 

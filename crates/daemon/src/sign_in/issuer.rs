@@ -46,12 +46,30 @@ pub(crate) enum Unvouched {
     Away(String),
     /// To be told, and counted by the guard.
     Refused(String),
+    /// The same of somebody for whom the issuer vouches, and who may do nothing here: his name, and
+    /// what would change that.
+    NoRole(String, String),
+    /// To be told, and no more: whoever asks so has tried nothing, and may ask for ever.
+    NotBegun(&'static str),
+}
+
+impl Unvouched {
+    /// What is written down: whose name, where that is sure, and why.
+    pub(crate) fn noted(&self) -> Option<(Option<&str>, &str)> {
+        match self {
+            Self::Refused(why) => Some((None, why)),
+            Self::NoRole(name, _) => Some((Some(name), "no role at the console")),
+            Self::Away(_) | Self::NotBegun(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Unvouched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Away(why) | Self::Refused(why) => f.write_str(why),
+            Self::NoRole(name, how) => write!(f, "{name} has no role at the console: {how}"),
+            Self::NotBegun(why) => f.write_str(why),
         }
     }
 }
@@ -249,17 +267,12 @@ impl SignInService {
         let vouched = vouched.unwrap_or_else(|fault| Err(Unvouched::Away(fault.to_string())));
         let vouched = vouched.map_err(|trouble| (trouble, nameless(Reason::Malformed)))?;
         vouched.ok_or_else(|| {
-            let why = match issuer.identities.give_roles() {
-                true => format!(
-                    "{name} has no role at the console: nothing in {} gives one",
-                    issuer.settings.role_claim
-                ),
-                false => {
-                    format!("{name} has no role at the console: gatepost user role {name} viewer")
-                }
+            let how = match issuer.identities.give_roles() {
+                true => format!("nothing in {} gives one", issuer.settings.role_claim),
+                false => format!("gatepost user role {name} viewer"),
             };
             (
-                Unvouched::Refused(why),
+                Unvouched::NoRole(name.clone(), how),
                 Why::known_as(&name, &name, Reason::NoRole),
             )
         })

@@ -57,10 +57,10 @@ impl Entry {
     /// Makes addresses unrecognisable.
     pub(super) fn veil(&mut self, veil: &Veil) {
         for (name, value) in &mut self.fields {
+            let field = name.strip_prefix("GATEPOST_").unwrap_or_default();
             *value = match &**name {
-                "GATEPOST_USER" => veil.user(value),
                 "MESSAGE" => veil.line(value).into_owned(),
-                _ => veil.text(value).into_owned(),
+                _ => veil.field(&field.to_lowercase(), value).into_owned(),
             };
         }
     }
