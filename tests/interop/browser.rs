@@ -175,6 +175,23 @@ impl Scene {
                 "/configuration/try?edit=relay.allow&append=192.0.2.7",
                 "192.0.2.7"
             ),
+            page(
+                "listeners",
+                "/configuration/sections?of=listener",
+                "internet"
+            ),
+            page(
+                "domains",
+                "/configuration/sections?of=domain",
+                "hosted.test"
+            ),
+            page(
+                "section",
+                "/configuration/section?key=domain.%22hosted.test%22",
+                "More options"
+            ),
+            page("section-new", "/configuration/section?of=listener", "Name"),
+            page("rules", "/configuration/rules", "programs"),
             page("file", "/configuration/file", "What would it do?"),
             page("versions", "/configuration/versions", "Versions"),
             page("log", "/logs", "listening"),

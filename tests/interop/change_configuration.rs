@@ -197,6 +197,28 @@ fn a_file_that_somebody_else_changed_is_not_overwritten() {
 }
 
 #[test]
+fn rules_change_their_order() {
+    let rules = "# About ann.\n[[screen]]\nname = \"ann\"\nwhen.to = \"ann@x.test\"\nthen = \"hold\"\n\n\
+                 [[screen]]\nname = \"bob\"\nwhen.to = \"bob@x.test\"\nthen = \"hold\"\n";
+    let relay = Relay::start(Network::new(), rules);
+    let step = json!([{"key": "screen[\"bob\"]", "change": "move", "value": "0"}]);
+    let (status, answer) = apply(&relay, &step);
+    assert_eq!(
+        (status, &answer["applied"]),
+        (200, &json!(true)),
+        "{answer}"
+    );
+    let (bob, ann) = ("name = \"bob\"", "# About ann.\n[[screen]]\nname = \"ann\"");
+    let at = |text: &str, words: &str| text.find(words).expect("it stands there");
+    let now = text(&relay);
+    assert!(at(&now, bob) < at(&now, ann), "{now}");
+    let set = ["config", "set", "screen[\"ann\"]", "0", "--move"];
+    relay.command(&set).expect_code(0);
+    let now = text(&relay);
+    assert!(at(&now, ann) < at(&now, bob), "{now}");
+}
+
+#[test]
 fn decisions_of_the_last_day_are_made_once_more() {
     let network = Network::new();
     let (stranger, permitted) = (network.stranger(), network.permitted());

@@ -1,7 +1,9 @@
 //! The console as curl sees it: who gets in, and what is refused.
 
+use std::fs;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -9,7 +11,7 @@ use serde_json::Value;
 use crate::authority::Authority;
 use crate::client::{Dialogue, message};
 use crate::network::Network;
-use crate::program::{Ran, feed, limited, path_of, run};
+use crate::program::{Ran, feed, limited, need_root, path_of, run};
 use crate::relay::{BINARY, Relay};
 use crate::wait::{seconds, until_true};
 
@@ -38,7 +40,11 @@ impl Setup {
             down.ip(),
             down.port()
         );
-        let mut relay = Relay::prepare(network, &settings);
+        Setup::with(Relay::prepare(network, &settings), address)
+    }
+
+    /// The same of a relay that is not started yet.
+    fn with(mut relay: Relay, address: SocketAddr) -> Setup {
         for (name, role) in USERS {
             let add = ["user", "add", name, "--no-relay", "--console-role", role];
             relay.command_with(&add, PASSWORD.as_bytes()).expect_code(0);
@@ -386,7 +392,8 @@ fn a_page_of_the_configuration_is_of_what_was_asked_for() {
     let domains: String = (0..600)
         .map(|number| format!("[domain.\"d{number}.test\"]\nroute = \"[192.0.2.1]\"\n"))
         .collect();
-    let setup = Setup::start(&domains);
+    let greeting = "[listener.more]\nbind = \"127.0.0.1:0\"\nbanner = \"Host Greets You\"\n";
+    let setup = Setup::start(&format!("{greeting}{domains}"));
     let cookie = setup.sign_in("boss");
     let rows = |page: &str| page.matches("<tr data-row=").count();
     let found = setup.page("/configuration?find=d599.test", &cookie);
@@ -395,6 +402,8 @@ fn a_page_of_the_configuration_is_of_what_was_asked_for() {
         "{found}"
     );
     assert!(!found.contains("d598.test"), "{found}");
+    let in_capitals = setup.page("/configuration?find=HoSt+GrEeTs", &cookie);
+    assert!(in_capitals.contains("Host Greets You"), "{in_capitals}");
     let first = setup.page("/configuration?group=domains", &cookie);
     assert_eq!(rows(&first), 500);
     assert!(first.contains("group=domains&#38;skip=500"), "{first}");
@@ -407,6 +416,163 @@ fn a_page_of_the_configuration_is_of_what_was_asked_for() {
     assert_eq!(status(&unknown), 404);
     let none = setup.page("/tracking/download?filter=to%3Anobody%40x.test", &cookie);
     assert!(none.contains("filename=\"tracking.csv\""), "{none}");
+}
+
+/// What a page of a change leads to is applied; the answer.
+fn apply(setup: &Setup, cookie: &str, tried: &str) -> String {
+    let (_, form) = tried
+        .split_once("action=\"/configuration/apply\"")
+        .unwrap_or_else(|| panic!("nothing to apply: {tried}"));
+    let fields: Vec<(String, String)> = form
+        .split("<input type=\"hidden\" name=\"")
+        .skip(1)
+        .map(|field| {
+            let (name, rest) = field.split_once("\" value=\"").expect("a value");
+            let value = rest.split('"').next().unwrap_or_default();
+            (name.to_owned(), plain(value))
+        })
+        .collect();
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(a, b)| (&**a, &**b)).collect();
+    let applied = setup.post("/configuration/apply", cookie, &fields).out;
+    assert_eq!(status(&applied), 303, "{applied}");
+    fs::read_to_string(setup.relay.config()).expect("the configuration")
+}
+
+#[test]
+fn listeners_and_domains_have_forms_and_rules_an_order() {
+    let more = "[domain.\"new.test\"] # ours\nroute = \"[192.0.2.1]\"\n\
+                # About ann.\n[[screen]]\nname = \"<ann>\"\nwhen.to = \"ann@new.test\"\nthen = \"hold\"\n\n\
+                [[screen]]\nwhen.to = \"bob@new.test\"\nthen = \"refuse\"\n";
+    let setup = Setup::start(more);
+    let boss = setup.sign_in("boss");
+    let listed = setup.page("/configuration/sections?of=domain", &boss);
+    assert!(listed.contains("[domain.&#34;new.test&#34;]"), "{listed}");
+    // One is changed: what is written there stands in the form, and what is left alone stays.
+    let key = "key=domain.%22new.test%22";
+    let form = setup.page(&format!("/configuration/section?{key}"), &boss);
+    assert!(form.contains("value=\"&#34;[192.0.2.1]&#34;\""), "{form}");
+    let same = "o.route=%22%5B192.0.2.1%5D%22";
+    let nothing = setup.page(&format!("/configuration/try?of=domain&{key}&{same}"), &boss);
+    assert!(
+        nothing.contains("nothing in the form was changed"),
+        "{nothing}"
+    );
+    let changed = "o.route=%5B192.0.2.2%5D&o.tls=require";
+    let tried = setup.page(
+        &format!("/configuration/try?of=domain&{key}&{changed}"),
+        &boss,
+    );
+    assert!(tried.contains("2 options"), "{tried}");
+    let now = apply(&setup, &boss, &tried);
+    let wanted = "[domain.\"new.test\"] # ours\nroute = \"[192.0.2.2]\"\ntls = \"require\"\n";
+    assert!(now.contains(wanted), "{now}");
+    // One is added, and goes again.
+    let add = "/configuration/try?of=domain&name=more.test&o.type=blocked&o.route=";
+    let now = apply(&setup, &boss, &setup.page(add, &boss));
+    assert!(
+        now.contains("[domain.\"more.test\"]\ntype = \"blocked\"\n"),
+        "{now}"
+    );
+    let again = setup.page(add, &boss);
+    assert!(again.contains("there is a section"), "{again}");
+    let remove = "/configuration/try?edit=domain.%22more.test%22&verb=remove";
+    let now = apply(&setup, &boss, &setup.page(remove, &boss));
+    assert!(!now.contains("more.test"), "{now}");
+    // Rules, in their order, and how that changes.
+    let rules = setup.page("/configuration/rules", &boss);
+    assert!(
+        rules.contains("&#60;ann&#62;") && rules.contains("without a name"),
+        "{rules}"
+    );
+    let down = "/configuration/try?edit=screen%5B0%5D&verb=move&value=1";
+    assert!(rules.contains(&down.replace('&', "&#38;")), "{rules}");
+    let now = apply(&setup, &boss, &setup.page(down, &boss));
+    let end = "then = \"refuse\"\n\n# About ann.\n[[screen]]\nname = \"<ann>\"";
+    assert!(now.contains(end), "{now}");
+    // Whoever may not change it sees it, and no more.
+    let operator = setup.sign_in("operator");
+    let listed = setup.page("/configuration/sections?of=listener", &operator);
+    assert!(listed.contains("[listener.internet]"), "{listed}");
+    assert!(!listed.contains("/configuration/section?"), "{listed}");
+    assert!(
+        !setup
+            .page("/configuration/rules", &operator)
+            .contains("verb=move")
+    );
+    let form = setup.page("/configuration/section?of=listener", &operator);
+    assert_eq!(status(&form), 403);
+    for path in [
+        "sections?of=relay",
+        "section?key=domain.none",
+        "section?of=",
+    ] {
+        let none = setup.page(&format!("/configuration/{path}"), &boss);
+        assert_eq!(status(&none), 404, "{path}");
+    }
+}
+
+/// Where the relay may not write its file, whoever changes it gets the difference to copy.
+#[test]
+fn a_file_that_cannot_be_written_is_changed_by_hand() {
+    need_root("the relay has to be of another account than its file");
+    let network = Network::new();
+    let address = network.free_port(network.relay());
+    let relay = Relay::prepare(network, &format!("[console]\nbind = \"{address}\"\n"));
+    let root = "user = \"root\"\ngroup = \"root\"\n";
+    let nobody = "user = \"nobody\"\ngroup = \"nogroup\"\n";
+    let text = fs::read_to_string(relay.config()).expect("the configuration");
+    let text = text.replace(root, nobody);
+    relay.write_whole_config(&text);
+    // That account has to reach its data through the folders above it.
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(relay.folder(), open).expect("a folder others may enter");
+    fs::create_dir(relay.data_dir()).expect("a data folder");
+    let data = relay.data_dir().display().to_string();
+    run("chown", &["nobody:nogroup", &data]).expect_code(0);
+    let setup = Setup::with(relay, address);
+    let cookie = setup.sign_in("boss");
+    let options = setup.page("/configuration", &cookie);
+    assert!(
+        options.contains("It cannot be changed from here: the relay may not write in"),
+        "{options}"
+    );
+    let tried = setup.page(
+        "/configuration/try?edit=relay.allow&append=192.0.2.77",
+        &cookie,
+    );
+    let hash = (tried.split_once("name=\"hash\" value=\""))
+        .expect("a digest")
+        .1;
+    let hash = hash.split('"').next().unwrap_or_default();
+    let token = token_of(&tried);
+    let form = [
+        ("form", &*token),
+        ("hash", hash),
+        ("edit", "relay.allow"),
+        ("verb", "append"),
+        ("value", "\"192.0.2.77\""),
+    ];
+    let applied = setup.post("/configuration/apply", &cookie, &form).out;
+    assert_eq!(status(&applied), 200, "{applied}");
+    for words in [
+        "Nothing was changed",
+        "the relay may not write in",
+        "&#34;192.0.2.77&#34;]",
+    ] {
+        assert!(applied.contains(words), "no {words} in {applied}");
+    }
+    let after = fs::read_to_string(setup.relay.config()).expect("the configuration");
+    assert_eq!(after, text);
+    // Whom it would permit stays out.
+    let check = [
+        "relay",
+        "check",
+        "--client",
+        "192.0.2.77",
+        "--rcpt",
+        "x@elsewhere.test",
+    ];
+    assert_ne!(setup.relay.command(&check).code, 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod comments;
 mod list;
+mod order;
 mod path;
 
 use std::fmt;
@@ -40,6 +41,9 @@ pub enum Change {
     Append(String),
     /// This value, as TOML, is no longer in its list.
     Take(String),
+    /// This table of a list of tables stands at another place in it, a number from 0; the comments
+    /// right above it go with it.
+    Move(String),
 }
 
 /// Why a change cannot be made.
@@ -154,6 +158,9 @@ fn change_one(document: &mut DocumentMut, key: &str, change: &Change) -> Result<
         comments::keep(document, left);
         return Ok(());
     }
+    if let Change::Move(to) = change {
+        return move_table(document, above, leaf, to);
+    }
     let mut level = Level::at(document, above, makes)?;
     if leaf.pick.is_some() {
         return Err("is a table of a list: name an option in it, or remove it".to_owned());
@@ -166,7 +173,37 @@ fn change_one(document: &mut DocumentMut, key: &str, change: &Change) -> Result<
             let list = item.as_array_mut();
             list::take(list.ok_or_else(no_list)?, &value(text)?)
         }
-        Change::Remove => Ok(()),
+        Change::Remove | Change::Move(_) => Ok(()),
+    }
+}
+
+fn move_table(
+    document: &mut DocumentMut,
+    above: &[Step],
+    leaf: &Step,
+    to: &str,
+) -> Result<(), String> {
+    let to: usize = to
+        .trim()
+        .parse()
+        .map_err(|_| "its place is a number, from 0".to_owned())?;
+    let pick = leaf.pick.as_ref();
+    let pick = pick.ok_or_else(|| "is no table of a list: only those have an order".to_owned())?;
+    // What was added just now has no place in the file yet.
+    *document = document
+        .to_string()
+        .parse()
+        .map_err(|why: toml_edit::TomlError| why.message().to_owned())?;
+    order::spread(document);
+    let name = leaf.name();
+    let mut level = Level::at(document, above, false)?;
+    let item = level.get(name).ok_or_else(unwritten)?;
+    let from = pick.number_in(item, name)?;
+    match item {
+        Item::ArrayOfTables(tables) => order::move_table(tables, from, to),
+        Item::Table(_) | Item::Value(_) | Item::None => Err(format!(
+            "is not written as [[{name}]]: write it so, and it can be moved"
+        )),
     }
 }
 

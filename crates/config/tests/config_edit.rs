@@ -27,6 +27,10 @@ fn remove(text: &str, key: &str) -> String {
     changed(text, key, Change::Remove)
 }
 
+fn moved(text: &str, key: &str, to: usize) -> String {
+    changed(text, key, Change::Move(to.to_string()))
+}
+
 const FILE: &str = r##"# The relay of example.com. Ask ann before you change it.
 
 hostname = "relay.example.com" # our name
@@ -141,6 +145,93 @@ fn tables_of_a_list_are_named_by_name_or_number() {
     assert_eq!(remove(FILE, "screen[1]"), FILE.replace(gone, ""));
 }
 
+/// Rules among other sections, with tables of their own, comments of all kinds, and one that stands
+/// apart.
+const RULES: &str = r##"# Of the whole file.
+
+# First.
+[[screen]]
+name = "a" # one
+then = "hold"
+# The end of a.
+
+# About all that follows.
+
+  # Second,
+  # in two lines.
+  [[screen]]
+  name = "b"
+  [screen.when]
+  to = "b@example.com"
+[[screen]]
+name = "c"
+
+[relay] # in between
+allow = [] # nobody
+
+
+# Fourth.
+[[screen]]
+name = "d"
+when = { from = "d@example.com" }
+  [screen.more]
+  x = 1
+# The end.
+"##;
+
+#[test]
+fn a_table_of_a_list_moves_with_its_comments() {
+    let text = moved(FILE, "screen[\"eve\"]", 0);
+    let (exe, eve) = (
+        "[[screen]]\nname = \"no exe\"\nwhen = { attachment = \"*.exe\" }\nthen = \"refuse\"\n",
+        "# Eve is curious.\n[[screen]]\nname = \"eve\"\nwhen.to = \"eve@example.com\"\nthen = \"hold\"\n",
+    );
+    let both = format!("{exe}\n{eve}");
+    assert!(FILE.contains(&both));
+    assert_eq!(text, FILE.replace(&both, &format!("{eve}\n{exe}")));
+    assert_eq!(moved(FILE, "screen[1]", 1), FILE);
+    let text = moved(RULES, "screen[1]", 3);
+    let b = "  # Second,\n  # in two lines.\n  [[screen]]\n  name = \"b\"\n  [screen.when]\n  to = \"b@example.com\"\n";
+    // What it follows is where the last one was, and blank lines stay there.
+    let relay = "allow = [] # nobody\n\n\n";
+    assert!(text.contains(&format!("{relay}{b}# The end.\n")), "{text}");
+    let (gone, c) = (
+        "# About all that follows.\n\n",
+        "[[screen]]\nname = \"c\"\n",
+    );
+    assert!(text.contains(&format!("{gone}{c}# Fourth.\n")), "{text}");
+    let crlf = FILE.replace('\n', "\r\n");
+    let text = moved(FILE, "screen[0]", 1).replace('\n', "\r\n");
+    assert_eq!(moved(&crlf, "screen[0]", 1), text);
+}
+
+#[test]
+fn what_was_added_just_now_can_be_moved() {
+    let edits = [
+        Change::Append("{ name = \"bob\", then = \"hold\" }".to_owned()),
+        Change::Move("0".to_owned()),
+    ];
+    let keys = ["screen", "screen[\"bob\"]"];
+    let edits: Vec<Edit> = (keys.iter().zip(edits))
+        .map(|(key, change)| Edit {
+            key: (*key).to_owned(),
+            change,
+        })
+        .collect();
+    let text = edit(FILE, &edits).expect("two changes");
+    let at = |name: &str| text.find(&format!("name = \"{name}\"")).expect(name);
+    assert!(
+        at("bob") < at("no exe") && at("no exe") < at("eve"),
+        "{text}"
+    );
+    assert_eq!(
+        remove(&text, "screen[\"bob\"]")
+            .matches("[[screen]]")
+            .count(),
+        2
+    );
+}
+
 /// Those right above what goes belong to it; those that a blank line parts from it are somebody's.
 #[test]
 fn comments_of_the_file_outlive_what_stands_below_them() {
@@ -205,6 +296,22 @@ fn what_cannot_be_done_is_said_with_its_key() {
         ("relay..allow", set("1"), "is written as"),
         ("", set("1"), "is written as"),
         ("a[b].c", set("1"), "is written as"),
+        ("relay", Change::Move("0".into()), "is no table of a list"),
+        (
+            "relay[0]",
+            Change::Move("0".into()),
+            "`relay` is no list of tables",
+        ),
+        (
+            "screen[0]",
+            Change::Move("2".into()),
+            "its place is a number from 0 to 1",
+        ),
+        (
+            "screen[0]",
+            Change::Move("up".into()),
+            "its place is a number, from 0",
+        ),
         ("a\"", set("1"), "is written as"),
     ];
     for (key, change, said) in cases {
@@ -277,18 +384,41 @@ proptest! {
         prop_assert_eq!(text, FILE);
     }
 
+    #[test]
+    fn tables_move_to_and_fro_and_nothing_else_changes(from in 0_usize..4, to in 0_usize..4) {
+        let there = moved(RULES, &format!("screen[{from}]"), to);
+        let lines = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        prop_assert_eq!(lines(&there), lines(RULES));
+        let read = |text: &str| -> Vec<Vec<String>> {
+            let document = text.parse::<toml_edit::DocumentMut>().expect("TOML");
+            let screens = document["screen"].as_array_of_tables().expect("a list");
+            let said = |(key, item): (&str, &toml_edit::Item)| format!("{key} {item}");
+            screens.iter().map(|table| table.iter().map(said).collect()).collect()
+        };
+        let mut expected = read(RULES);
+        let one = expected.remove(from);
+        expected.insert(to, one);
+        prop_assert_eq!(read(&there), expected);
+        prop_assert_eq!(moved(&there, &format!("screen[{to}]"), from), RULES);
+    }
+
     /// No text and no key makes it panic, and what comes out is TOML still.
     #[test]
     fn anything_may_be_asked(
         text in "(a|b|\\[|\\]|\"|'|=|\\.|\n|\r\n|#| |1|\\{|\\}|,){0,40}",
         key in "(a|b|\\[|\\]|\"|'|\\.|0| |\\\\){0,12}",
         value in "(a|\\[|\\]|\"|'|=|\n|#| |1|\\{|\\}|,){0,12}",
-        kind in 0..4,
+        kind in 0..5,
     ) {
         let change = match kind {
             0 => Change::Set(value),
             1 => Change::Remove,
             2 => Change::Append(value),
+            3 => Change::Move(value),
             _ => Change::Take(value),
         };
         if let Ok(edited) = edit(&text, &[Edit { key, change }]) {

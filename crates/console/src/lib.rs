@@ -53,8 +53,31 @@ impl Console {
     }
 }
 
+/// The pages about the configuration.
+fn with_configuration(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+    router
+        .route("/configuration", get(show(configuration::options)))
+        .route("/configuration/change", get(show(configuration::change)))
+        .route(
+            "/configuration/sections",
+            get(show(configuration::sections)),
+        )
+        .route("/configuration/section", get(show(configuration::section)))
+        .route("/configuration/rules", get(show(configuration::rules)))
+        .route("/configuration/file", get(show(configuration::file)))
+        .route(
+            "/configuration/try",
+            get(show(configuration::try_edit)).post(configuration::try_text),
+        )
+        .route("/configuration/apply", post(configuration::apply))
+        .route(
+            "/configuration/versions",
+            get(show(configuration::versions)),
+        )
+}
+
 fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    with_configuration(Router::new())
         .route("/", get(show(pages::overview)))
         .route("/tracking", get(show(pages::tracking)))
         .route("/tracking/download", get(pages::tracking_download))
@@ -88,18 +111,6 @@ fn router(shared: Arc<Shared>) -> Router {
             get(show(pages::send)).post(pages::send_test),
         )
         .route("/devices", get(show(pages::devices)))
-        .route("/configuration", get(show(configuration::options)))
-        .route("/configuration/change", get(show(configuration::change)))
-        .route("/configuration/file", get(show(configuration::file)))
-        .route(
-            "/configuration/try",
-            get(show(configuration::try_edit)).post(configuration::try_text),
-        )
-        .route("/configuration/apply", post(configuration::apply))
-        .route(
-            "/configuration/versions",
-            get(show(configuration::versions)),
-        )
         .route("/logs", get(show(pages::logs)))
         .route("/audit", get(show(pages::audit)))
         .route("/act", get(show(acts::confirm)).post(acts::carry_out))

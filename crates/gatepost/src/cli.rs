@@ -301,11 +301,14 @@ pub enum ConfigVerb {
         #[arg(required_unless_present = "remove", conflicts_with = "remove")]
         value: Option<String>,
         /// Add the value to a list; `{ name = "...", ... }` to a list of tables.
-        #[arg(long, conflicts_with_all = ["take", "remove"])]
+        #[arg(long, conflicts_with_all = ["take", "remove", "move_to"])]
         append: bool,
         /// Take the value out of a list.
-        #[arg(long, conflicts_with = "remove")]
+        #[arg(long, conflicts_with_all = ["remove", "move_to"])]
         take: bool,
+        /// Move a table of a list, as `screen["NAME"]`, to the place of the value in it, from 0.
+        #[arg(long = "move", conflicts_with = "remove")]
+        move_to: bool,
         /// Remove the option or section from the file.
         #[arg(long)]
         remove: bool,

@@ -19,6 +19,7 @@ pub fn command(cli: &Cli, verb: &ConfigVerb) -> Outcome {
             value,
             append,
             take,
+            move_to,
             remove: _,
             dry_run,
         } => {
@@ -27,6 +28,7 @@ pub fn command(cli: &Cli, verb: &ConfigVerb) -> Outcome {
                 (None, ..) => Change::Remove,
                 (Some(value), true, _) => Change::Append(value),
                 (Some(value), _, true) => Change::Take(value),
+                (Some(value), ..) if *move_to => Change::Move(value),
                 (Some(value), ..) => Change::Set(value),
             };
             let key = key.clone();

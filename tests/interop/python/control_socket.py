@@ -214,6 +214,12 @@ everything = call("get", "/v1/config/options", 200)
 [allow] = [option for option in everything if option["key"] == "relay.allow"]
 assert allow["takes"] and allow["meaning"] and allow["schema"], allow
 assert any(value["place"] != "default" for option in everything for value in option["values"])
+new = call("get", "/v1/config/options", 200, within="listener.NAME")
+assert new and all(one["key"].startswith("listener.NAME.") and not one["values"] for one in new), new
+one = call("get", "/v1/config/options", 200, within="listener.internet")
+assert [option["key"] for option in one] == [option["key"] for option in new], one
+assert all(value["key"].startswith("listener.internet.") for option in one for value in option["values"]), one
+assert any(option["values"] for option in one), one
 permit = {"edits": [{"key": "relay.allow", "change": "append", "value": '"198.51.100.7"'}]}
 trial = call("post", "/v1/config/try", 200, permit)
 assert trial["errors"] == [] and trial["refused"] is None and trial["restart"] == [], trial

@@ -3,15 +3,20 @@
 
 mod change;
 mod options;
+mod sections;
 mod versions;
 
 pub(crate) use self::change::{apply, change, file, try_edit, try_text};
 pub(crate) use self::options::options;
+pub(crate) use self::sections::{rules, section, sections};
 pub(crate) use self::versions::versions;
 
 /// The views: path, words.
-const TABS: [(&str, &str); 3] = [
+const TABS: [(&str, &str); 6] = [
     ("/configuration", "Options"),
+    ("/configuration/sections?of=listener", "Listeners"),
+    ("/configuration/sections?of=domain", "Domains"),
+    ("/configuration/rules", "Rules"),
     ("/configuration/file", "The file"),
     ("/configuration/versions", "Versions"),
 ];

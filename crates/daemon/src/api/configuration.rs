@@ -43,6 +43,10 @@ pub struct ConfigOptionsQuery {
     /// The one with this key, or that stands there.
     #[serde(default)]
     pub key: Option<String>,
+    /// Those of one section, `domain."example.com"`, and what it says; `domain.NAME`: of a new one. Lists of
+    /// tables in it are left out.
+    #[serde(default)]
+    pub within: Option<String>,
     /// Those in whose key or meaning this is; of others, what has it in its key or value.
     #[serde(default)]
     pub find: Option<String>,
@@ -100,6 +104,8 @@ pub enum ConfigVerb {
     Take,
     /// It is no longer written.
     Remove,
+    /// This table of a list of tables stands at the place of the value in it, a number from 0.
+    Move,
 }
 
 /// One change to the file, all comments and the order kept.

@@ -120,37 +120,17 @@ async fn options(
 ) -> Answer<Vec<ConfigOption>> {
     let active = shared.services.active();
     let config = &active.setup.config;
-    let words = |list: &Option<String>| -> Option<Vec<String>> {
-        let list = list.as_ref()?.split(',');
-        Some(list.map(str::to_owned).collect())
-    };
-    let (only, except) = (words(&query.sections), words(&query.except));
-    let is_wanted = |section: &str| {
-        let first = section.split(['.', '[']).find(|part| !part.is_empty());
-        let first = first.unwrap_or_default();
-        let has = |list: &Vec<String>| list.iter().any(|word| word == first);
-        only.as_ref().is_none_or(has) && !except.as_ref().is_some_and(has)
-    };
-    let find = query.find.as_deref().unwrap_or_default().to_lowercase();
+    let asked = Asked::new(&query);
     let (mut skip, mut left) = (query.skip, query.limit.unwrap_or(usize::MAX));
     // There may be ten thousand domains: whoever asks for one group does not pay for another.
-    let wanted = config::described().filter(|option| is_wanted(&option.section));
+    let wanted = config::described().filter(|option| asked.may_mean(option));
     let all = wanted.filter_map(|option| {
         let all = config.values_of(option.pattern);
-        let is_found = find.is_empty()
-            || option.key.contains(&find)
-            || option.facts.meaning.to_lowercase().contains(&find);
-        let is_meant = |shown: &Shown| match &query.key {
-            Some(key) => option.key == *key || shown.key == *key,
-            None => is_found || shown.key.contains(&find) || shown.value.contains(&find),
-        };
-        let is_unsaid = all.is_empty();
-        let meant: Vec<Shown> = all.into_iter().filter(is_meant).collect();
-        let is_itself = match &query.key {
-            Some(key) => option.key == *key,
-            None => is_found,
-        };
-        if meant.is_empty() && !(is_itself && is_unsaid) {
+        let (is_itself, is_unsaid) = (asked.means(&option), all.is_empty());
+        let meant = all.into_iter();
+        let meant = meant.filter(|shown| asked.means_value(is_itself, shown));
+        let meant: Vec<Shown> = meant.collect();
+        if meant.is_empty() && !(is_itself && (is_unsaid || query.within.is_some())) {
             return None;
         }
         let rows = meant.len().max(1);
@@ -162,6 +142,67 @@ async fn options(
         (told > 0).then(|| described(option, values.collect()))
     });
     Ok(Json(all.collect()))
+}
+
+/// Which options and values are meant.
+struct Asked<'a> {
+    query: &'a ConfigOptionsQuery,
+    only: Option<Vec<&'a str>>,
+    except: Option<Vec<&'a str>>,
+    /// In small letters.
+    find: String,
+}
+
+impl<'a> Asked<'a> {
+    fn new(query: &'a ConfigOptionsQuery) -> Self {
+        let words = |list: &'a Option<String>| Some(list.as_deref()?.split(',').collect());
+        Self {
+            only: words(&query.sections),
+            except: words(&query.except),
+            find: query.find.as_deref().unwrap_or_default().to_lowercase(),
+            query,
+        }
+    }
+
+    /// Whether the option, or what it says somewhere, can be.
+    fn may_mean(&self, option: &config::Described) -> bool {
+        let first = option.section.split(['.', '[']);
+        let first = first.into_iter().find(|part| !part.is_empty());
+        let has = |list: &Vec<&str>| list.contains(&first.unwrap_or_default());
+        self.only.as_ref().is_none_or(has)
+            && !self.except.as_ref().is_some_and(has)
+            && (self.query.within.is_none() || self.means(option))
+    }
+
+    /// Whether the option itself is.
+    fn means(&self, option: &config::Described) -> bool {
+        if let Some(within) = &self.query.within {
+            let family = within.split('.').next().unwrap_or_default();
+            let new = format!("{family}.NAME.");
+            return option.key.starts_with(&new) && !option.pattern.contains("[]");
+        }
+        match &self.query.key {
+            Some(key) => option.key == *key,
+            None => self.finds(&[&option.key, option.facts.meaning]),
+        }
+    }
+
+    /// Whether what it says at one place is; `is_itself`: the option is.
+    fn means_value(&self, is_itself: bool, shown: &Shown) -> bool {
+        if let Some(within) = &self.query.within {
+            let rest = shown.key.strip_prefix(&**within);
+            return rest.is_some_and(|rest| rest.starts_with('.'));
+        }
+        match &self.query.key {
+            Some(key) => is_itself || shown.key == *key,
+            None => is_itself || self.finds(&[&shown.key, &shown.value]),
+        }
+    }
+
+    fn finds(&self, texts: &[&str]) -> bool {
+        let mut texts = texts.iter();
+        self.find.is_empty() || texts.any(|text| text.to_lowercase().contains(&self.find))
+    }
 }
 
 fn described(option: config::Described, values: Vec<ConfigValue>) -> ConfigOption {
@@ -204,13 +245,14 @@ fn edit(ConfigEdit { key, change, value }: ConfigEdit) -> Result<Edit, Trouble> 
         (ConfigVerb::Set, Some(value)) => Change::Set(value),
         (ConfigVerb::Append, Some(value)) => Change::Append(value),
         (ConfigVerb::Take, Some(value)) => Change::Take(value),
+        (ConfigVerb::Move, Some(value)) => Change::Move(value),
         (ConfigVerb::Remove, None) => Change::Remove,
         (ConfigVerb::Remove, Some(_)) => {
             return Err(Trouble::bad(
                 "what is removed has no value: `take` takes it out of a list",
             ));
         }
-        (ConfigVerb::Set | ConfigVerb::Append | ConfigVerb::Take, None) => return Err(needed()),
+        (_, None) => return Err(needed()),
     };
     Ok(Edit { key, change })
 }

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use config::Environment;
-use daemon::{Relay, WebListener};
+use config::{Disk, Environment, Files};
+use daemon::{Relay, Source, WebListener};
 use sign_in::{NewUser, UserFile};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -67,14 +67,18 @@ impl Stage {
         let configuration = configuration(directory.path(), outside, port);
         let file = directory.path().join("gatepost.toml");
         std::fs::write(&file, &configuration).map_err(text)?;
-        let loaded = config::parse("gatepost.toml", &configuration, &Environment::default())
-            .map_err(|diagnostics| diagnostics.to_string())?;
+        let load = move |files: &dyn Files| config::load(&file, files, &Environment::default());
+        let loaded = load(&Disk).map_err(|diagnostics| diagnostics.to_string())?;
         add_user(&loaded.config.auth.users_file)?;
         let spool = daemon::open_spool(&loaded.config)?;
         let bound = daemon::bind(&loaded.config, &[])?;
         let settings = crate::console::settings(&loaded.config, false);
         let lifetimes = crate::console::lifetimes(&loaded.config);
-        let running = Relay::start(loaded.config, spool, bound, None, daemon::fixed_source())
+        let source = Source {
+            file: Some(directory.path().join("gatepost.toml")),
+            load: Box::new(load),
+        };
+        let running = Relay::start(loaded.config, spool, bound, None, source)
             .await
             .map_err(|why| why.to_string())?;
         let router = console::Console::new(running.api(), lifetimes).router(settings);

@@ -7,7 +7,7 @@ use daemon::api::{
     ConfigText, ConfigTried, ConfigVerb,
 };
 
-use super::TABS;
+use super::{TABS, sections};
 use crate::cx::{Cx, Fields, address};
 use crate::page::{Page, Posted, Section, framed};
 use crate::sessions::Role;
@@ -15,7 +15,7 @@ use crate::trouble::Trouble;
 use crate::words;
 
 /// What can become of an option: its word in addresses, the verb, words.
-const VERBS: [(&str, ConfigVerb, &str); 4] = [
+const VERBS: [(&str, ConfigVerb, &str); 5] = [
     ("set", ConfigVerb::Set, "gets this value"),
     (
         "append",
@@ -24,6 +24,11 @@ const VERBS: [(&str, ConfigVerb, &str); 4] = [
     ),
     ("take", ConfigVerb::Take, "loses this value from its list"),
     ("remove", ConfigVerb::Remove, "is no longer written"),
+    (
+        "move",
+        ConfigVerb::Move,
+        "stands at this place in its list, from 0",
+    ),
 ];
 
 #[derive(Template)]
@@ -84,10 +89,10 @@ struct Tried {
     decisions: Vec<(&'static str, ConfigChanged)>,
     token: String,
     /// The change, as the form of the next step has it.
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(String, String)>,
 }
 
-/// `GET /configuration/try`: one edit, in the address.
+/// `GET /configuration/try`: one edit, or the form of a section, in the address.
 pub(crate) async fn try_edit(cx: Cx) -> Result<Page, Trouble> {
     let fields = cx.query.clone();
     tried(&cx, &fields).await
@@ -102,18 +107,31 @@ pub(crate) async fn try_text(cx: Cx, posted: Posted) -> Response {
 /// takes it.
 struct Described {
     what: String,
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(String, String)>,
     proposal: ConfigProposal,
 }
 
-fn described(fields: &Fields) -> Result<Described, Trouble> {
+async fn described(cx: &Cx, fields: &Fields) -> Result<Described, Trouble> {
+    if fields.has("of") {
+        let (section, fields, edits) = sections::asked(cx, fields).await?;
+        let changed = words::many(edits.len() as u64, "option");
+        return Ok(Described {
+            what: format!("[{section}]: {changed}"),
+            fields,
+            proposal: ConfigProposal { edits, text: None },
+        });
+    }
+    one_change(fields)
+}
+
+fn one_change(fields: &Fields) -> Result<Described, Trouble> {
     let text = fields.raw("text");
     if !text.is_empty() {
         // Forms send lines with CRLF.
         let text = text.replace("\r\n", "\n");
         return Ok(Described {
             what: "A new text of the file".to_owned(),
-            fields: vec![("text", text.clone())],
+            fields: vec![("text".to_owned(), text.clone())],
             proposal: ConfigProposal {
                 edits: Vec::new(),
                 text: Some(text),
@@ -140,9 +158,9 @@ fn described(fields: &Fields) -> Result<Described, Trouble> {
             false => format!("{key} {says}: {value}"),
         },
         fields: vec![
-            ("edit", key.to_owned()),
-            ("verb", word.to_owned()),
-            ("value", value.clone()),
+            ("edit".to_owned(), key.to_owned()),
+            ("verb".to_owned(), word.to_owned()),
+            ("value".to_owned(), value.clone()),
         ],
         proposal: ConfigProposal {
             edits: vec![ConfigEdit {
@@ -156,7 +174,7 @@ fn described(fields: &Fields) -> Result<Described, Trouble> {
 }
 
 /// The text as a string of TOML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
@@ -166,7 +184,7 @@ async fn tried(cx: &Cx, fields: &Fields) -> Result<Page, Trouble> {
         what,
         fields,
         proposal,
-    } = described(fields)?;
+    } = described(cx, fields).await?;
     let tried: ConfigTried = cx.api.post("/v1/config/try", &proposal).await?;
     let effect = tried.effect.as_ref();
     let decisions = effect.map(|effect| {
@@ -223,7 +241,7 @@ pub(crate) async fn apply(cx: Cx, posted: Posted) -> Response {
 /// A page where there is something left to do by hand.
 async fn applied(cx: &Cx, form: &Fields) -> Result<Option<Page>, Trouble> {
     cx.require(Role::Admin)?;
-    let Described { proposal, .. } = described(form)?;
+    let Described { proposal, .. } = described(cx, form).await?;
     let change = ConfigChange {
         edits: proposal.edits,
         text: proposal.text,
