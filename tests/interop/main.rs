@@ -130,6 +130,7 @@ mod syslog;
 mod test_delivery;
 mod test_dns;
 mod tls_peers;
+mod tls_reports;
 mod tokens;
 mod tracking;
 mod transcripts;

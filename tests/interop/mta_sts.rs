@@ -17,18 +17,18 @@ use crate::program::need_root;
 use crate::relay::Relay;
 use crate::script::Script;
 
-const POLICY_HOST: u8 = 30;
+pub const POLICY_HOST: u8 = 30;
 const RIGHT_NAME: u8 = 20;
 const WRONG_NAME: u8 = 21;
 
 /// MX hosts: the one at `.20` shows a certificate for mx.right.test, the one at `.21` one for
 /// another name.
-struct Setup {
-    network: Network,
+pub struct Setup {
+    pub network: Network,
     authority: PeerAuthority,
     folder: TempDir,
-    policy_host: Option<Script>,
-    right: Script,
+    pub policy_host: Option<Script>,
+    pub right: Script,
     wrong: Script,
     dns: NameServer,
     port: u16,
@@ -77,6 +77,11 @@ const DOMAINS: [Domain; 6] = [
 
 impl Setup {
     fn new() -> Setup {
+        Setup::with(&|_| String::new())
+    }
+
+    /// The same, with further records; the policy host is at [`POLICY_HOST`].
+    pub fn with(more: &dyn Fn(Network) -> String) -> Setup {
         need_root("the policy host listens on port 443");
         let network = Network::new();
         let authority = PeerAuthority::new();
@@ -88,7 +93,7 @@ impl Setup {
         };
         let right = mail(RIGHT_NAME, &authority.certificate(&["mx.right.test"]));
         let wrong = mail(WRONG_NAME, &authority.certificate(&["mx.other.test"]));
-        let dns = NameServer::start(network.name_server(), &records(network));
+        let dns = NameServer::start(network.name_server(), &(records(network) + &more(network)));
         let mut setup = Setup {
             network,
             authority,
@@ -121,10 +126,9 @@ impl Setup {
     }
 
     fn open_policy_host(&mut self) {
-        let names: Vec<String> = DOMAINS
-            .iter()
-            .map(|domain| format!("mta-sts.{}.test", domain.name))
-            .collect();
+        let names = DOMAINS.iter();
+        let names = names.map(|domain| format!("mta-sts.{}.test", domain.name));
+        let names: Vec<String> = names.chain(["reports.good.test".to_owned()]).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let address = SocketAddr::new(self.network.host(POLICY_HOST), 443);
         let certificate = self.authority.certificate(&names);
@@ -132,7 +136,7 @@ impl Setup {
         self.policy_host = Some(host);
     }
 
-    fn relay(&self, more: &str) -> Relay {
+    pub fn relay(&self, more: &str) -> Relay {
         let block = match self.network.host(0) {
             IpAddr::V4(address) => format!("\"{address}/24\""),
             IpAddr::V6(_) => unreachable!("the tests' networks are IPv4"),
@@ -170,7 +174,7 @@ fn records(network: Network) -> String {
     zone
 }
 
-fn send(relay: &Relay, domain: &str, id: &str) {
+pub fn send(relay: &Relay, domain: &str, id: &str) {
     submit(
         relay.network.permitted(),
         relay.address(),

@@ -611,12 +611,21 @@ pub struct Syslog {
 pub struct Reports {
     /// Whether domains are told what DMARC made of mail in their name.
     pub dmarc: bool,
+    /// Whether domains are told what came of encryption on connections to them.
+    pub tls: bool,
     /// As whom; `None`: as postmaster.
     pub from: Option<Mailbox>,
     /// The name of the organization; `None`: the host name.
     pub organization: Option<String>,
     /// At which hour of the day, in UTC.
     pub hour: u32,
+}
+
+impl Reports {
+    /// Whether anybody is told anything.
+    pub fn is_on(&self) -> bool {
+        self.dmarc || self.tls
+    }
 }
 
 /// `[tracking]`

@@ -1116,6 +1116,9 @@ section! {
         /// name from anybody, and what DMARC made of it (RFC 9990). Mail is checked for that as with
         /// authentication.dmarc = "tag", without a field.
         "dmarc" DMARC: bool = &Flag, default("false") => reports.dmarc;
+        /// Once a day domains that ask for it (_smtp._tls, TLSRPT) are told how connections to their mail
+        /// servers were encrypted, and why they were not as the domain's policy demands (RFC 8460).
+        "tls" TLS: bool = &Flag, default("false") => reports.tls;
         /// As whom reports are sent, and whom their readers ask. A [dkim.DOMAIN] of its domain should
         /// sign them. Default: postmaster, as for bounces.
         "from" FROM: Option<Mailbox> = &Optional(values::MAILBOX),

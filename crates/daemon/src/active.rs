@@ -11,7 +11,7 @@ use lookups::{
     Advice, Answers, Caller, Inquiries, Purpose, Resolvers, RouteSignIns, Scanners, UserSources,
     srs_scheme,
 };
-use mail::Timestamp;
+use mail::{Domain, Timestamp};
 use metrics::Metrics;
 use relay_policy::{Answer, Consultation, Question, Rules};
 use sign_in::Mechanism;
@@ -203,6 +203,20 @@ impl ActiveConfiguration {
     ) -> Vec<(authentication::Question, authentication::Answer)> {
         let resolvers = self.answers.resolvers();
         resolvers.about_sender(questions, deadline).await
+    }
+
+    /// The texts by which a domain asks for TLS reports.
+    pub(crate) async fn tls_report_texts(
+        &self,
+        domain: &Domain,
+    ) -> Result<Vec<Box<str>>, Box<str>> {
+        self.answers.resolvers().tls_report_texts(domain).await
+    }
+
+    /// Hands over a TLS report at a URL.
+    pub(crate) async fn post_tls_report(&self, url: &str, report: Vec<u8>) -> Result<(), String> {
+        let (routes, resolvers) = (self.setup.routes(), self.answers.resolvers());
+        resolvers.post_tls_report(routes, url, report).await
     }
 
     /// Whether the client passes SPF for its sender, as far as that is known by the deadline.

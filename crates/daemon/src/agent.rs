@@ -1,6 +1,7 @@
 //! One outgoing connection at a time: does what an [`engine::Agent`] asks for, with sockets, DNS
 //! and the disk.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,8 +10,9 @@ use std::time::Duration;
 use config::Filing;
 use engine::{Agent, NotFiled, Order, Piece, Step, StoredContent};
 use lookups::connect;
-use mail::QueueId;
+use mail::{QueueId, ReversePath};
 use queue::{Event, Job};
+use reports::TlsSighting;
 use route::Hop;
 use tls::Stream;
 use tokio::net::TcpStream;
@@ -50,6 +52,7 @@ pub(crate) async fn run(services: Arc<Services>, hired: Hired, stream: Option<St
         agent,
         orders,
         content: StoredContent::default(),
+        source: None,
         rows,
     };
     if let Some(stream) = stream {
@@ -68,6 +71,8 @@ struct Task {
     orders: mpsc::UnboundedReceiver<Order>,
     socket: Socket,
     content: StoredContent,
+    /// The address from which it is connected.
+    source: Option<IpAddr>,
     /// Its rows in protocol logs.
     rows: Option<AgentRows>,
 }
@@ -161,6 +166,7 @@ impl Task {
                 let (active, site) = self.site();
                 Box::pin(active.sign_ins.refused(&site)).await;
             }
+            Step::Encryption(sighting) => self.count(*sighting),
             Step::Unreadable { id, why } => {
                 tracing::error!(%id, why, "content could not be read");
             }
@@ -180,10 +186,25 @@ impl Task {
         }
     }
 
+    /// Counts a connection for the report that its domain may want.
+    fn count(&self, mut sighting: TlsSighting) {
+        let active = self.services.active();
+        let from = &active.setup.reports_from;
+        sighting.is_report = self.agent.job().is_some_and(|job| {
+            matches!(&job.message.reverse_path, ReversePath::Mailbox(sender) if sender == from)
+        });
+        if let Some(failure) = &mut sighting.failure {
+            failure.source = self.source;
+        }
+        self.services.sightings.add_connection(sighting);
+    }
+
     async fn connect(&mut self, opened: impl Future<Output = Result<Stream, String>>) {
         self.socket.close();
         match self.unless_left_off(opened).await {
             Some(Ok(stream)) => {
+                let local = stream.socket().and_then(|socket| socket.local_addr().ok());
+                self.source = local.map(|local| local.ip().to_canonical());
                 self.socket.open(stream);
                 self.agent.on_connected();
             }

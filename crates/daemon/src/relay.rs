@@ -215,7 +215,7 @@ impl Relay {
         if let Err(error) = shared.services.guardian.keep() {
             tracing::warn!(%error, "what is usual to be sent could not be written down");
         }
-        if shared.services.active().setup.config.reports.dmarc
+        if shared.services.active().setup.config.reports.is_on()
             && let Err(error) = shared.services.sightings.keep()
         {
             tracing::warn!(%error, "what domains are to be told could not be written down");

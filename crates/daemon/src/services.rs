@@ -89,7 +89,7 @@ impl Services {
         let guardian = Guardian::resume(config.data_dir.join("guardian"));
         let reports = config.data_dir.join("reports");
         let last_digest = LastDigest::resume(config.data_dir.join("digest"));
-        let sightings = Sightings::resume(reports, config.reports.dmarc, clock.moment().wall);
+        let sightings = Sightings::resume(reports, config.reports.is_on(), clock.moment().wall);
         let most = config.limits.greylisting.max_entries;
         let history = History::resume(config.data_dir.join("greylist"), most);
         let audit = AuditLog::resume(config.data_dir.join("audit.jsonl"));

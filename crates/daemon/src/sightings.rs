@@ -1,4 +1,4 @@
-//! What domains are to be told of mail in their name: counted behind a lock, and kept in a file over a
+//! What domains are to be told of mail in their name, and of connections to their servers: counted behind a lock, and kept in a file over a
 //! restart.
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mail::Timestamp;
-use reports::{Due, Sighting, Tally};
+use reports::{Due, Sighting, Tally, TlsSighting};
 
 use crate::whole_file;
 
@@ -41,6 +41,11 @@ impl Sightings {
     /// Counts a message.
     pub(crate) fn add(&self, sighting: Sighting) {
         self.tally().add(sighting);
+    }
+
+    /// Counts a connection.
+    pub(crate) fn add_connection(&self, sighting: TlsSighting) {
+        self.tally().add_connection(sighting);
     }
 
     /// Writes it down; may block.

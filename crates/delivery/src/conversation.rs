@@ -32,6 +32,8 @@ pub struct Conversation {
     offers: Offers,
     /// The encryption, once there is any.
     tls: Option<Arc<TlsFacts>>,
+    /// The server does not encrypt where we would, and what it said to STARTTLS.
+    no_starttls: Option<Option<Reply>>,
     /// What both ends of it know and nobody between (RFC 9266).
     exporter: Option<[u8; 32]>,
     reader: ReplyReader,
@@ -113,6 +115,7 @@ impl Conversation {
             state,
             offers: Offers::default(),
             tls: None,
+            no_starttls: None,
             exporter: None,
             reader: ReplyReader::new(),
             output: Wire::default(),

@@ -96,9 +96,22 @@ pub enum Again {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandshakeFault {
     /// Its certificate is not the one demanded, or leads to nobody we trust; why.
-    Certificate(Box<str>),
+    Certificate(CertificateFlaw, Box<str>),
     /// There is no encryption; why.
     Broken(Box<str>),
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFlaw {
+    /// Its time is over, or has not come.
+    Expired,
+    /// It is for somebody else.
+    OtherName,
+    /// None of the TLSA records matches it.
+    NoRecord,
+    /// Nobody that we trust vouches for it, or there is none, or it cannot be read.
+    Untrusted,
 }
 
 impl HandshakeFault {

@@ -41,7 +41,7 @@ mod wire;
 
 pub use attempt::{Attempt, HOSTS_MAX};
 pub use conversation::{Conversation, Verified};
-pub use event::{Again, Ended, Event, HandshakeFault};
+pub use event::{Again, CertificateFlaw, Ended, Event, HandshakeFault};
 pub use send_as::{SendAs, SendAsRule, SentAs, Submitted};
 pub use settings::{EightBit, Protocol, Settings, Timeouts};
 pub use sign_in::{Credentials, Identity, SignIn, SignInStart};

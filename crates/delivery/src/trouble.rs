@@ -73,7 +73,7 @@ pub(crate) fn starttls_refused(reply: &Reply) -> Reply {
 /// TLS is demanded and did not come about as demanded.
 pub(crate) fn handshake(fault: &HandshakeFault) -> Reply {
     let text = match fault {
-        HandshakeFault::Certificate(why) => format!("The certificate is not accepted: {why}"),
+        HandshakeFault::Certificate(_, why) => format!("The certificate is not accepted: {why}"),
         HandshakeFault::Broken(why) => format!("The TLS handshake failed: {why}"),
     };
     Reply::new(451, 7, 5, text)

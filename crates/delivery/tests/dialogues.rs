@@ -37,8 +37,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use delivery::{
-    Again, Conversation, EightBit, Ended, Event, HandshakeFault, Identity, Protocol, Settings,
-    Transaction, Verified,
+    Again, CertificateFlaw, Conversation, EightBit, Ended, Event, HandshakeFault, Identity,
+    Protocol, Settings, Transaction, Verified,
 };
 use mail::{
     Host, MailParameters, Mailbox, Outcome, QueueId, Reply, ReversePath, Timestamp, TlsFacts,
@@ -276,7 +276,10 @@ impl Replay {
             "starttls" => assert_eq!(self.next_event(), Some(Event::StartTls), "{at}"),
             "encrypted" => self.encrypted(at),
             "broken" => self.handshake_failed(&HandshakeFault::Broken(rest.into()), at),
-            "distrusted" => self.handshake_failed(&HandshakeFault::Certificate(rest.into()), at),
+            "distrusted" => {
+                let flaw = CertificateFlaw::Untrusted;
+                self.handshake_failed(&HandshakeFault::Certificate(flaw, rest.into()), at);
+            }
             "closed" => assert_eq!(self.next_event(), Some(Event::Closed), "{at}"),
             _ => panic!("{at}: unknown line"),
         }

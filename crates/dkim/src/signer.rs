@@ -25,7 +25,7 @@ const ALWAYS: [&str; 6] = [
 
 /// Fields that are signed where they are there, once more as well. A list adds its own to messages
 /// that have none, and that must not break them.
-const WHERE_THERE: [&str; 15] = [
+const WHERE_THERE: [&str; 17] = [
     "cc",
     "reply-to",
     "mime-version",
@@ -41,6 +41,9 @@ const WHERE_THERE: [&str; 15] = [
     "list-owner",
     "list-archive",
     "sender",
+    // RFC 8460 section 5.3: they "SHOULD be included in the DKIM signature".
+    "tls-report-domain",
+    "tls-report-submitter",
 ];
 
 /// Signs messages for a domain.

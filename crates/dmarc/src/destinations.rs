@@ -23,7 +23,7 @@ pub enum Destinations {
 /// there. Only mail addresses are taken.
 pub fn destinations(domain: &Domain, uris: &[Box<str>], answers: &Answers) -> Destinations {
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    let addresses = uris.iter().filter_map(|uri| address(uri));
+    let addresses = uris.iter().filter_map(|uri| mail_address(uri));
     for (address, host) in addresses.take(ADDRESSES_MAX) {
         match allowed(domain, &address, &host, answers) {
             Ok(Some(address)) if !known.contains(&address) => known.push(address),
@@ -69,14 +69,14 @@ fn allowed(
         _ if records.is_empty() => None,
         None => Some(named.into()),
         // "The overriding URI MUST use the same destination host."
-        Some(other) => address(other)
+        Some(other) => mail_address(other)
             .filter(|(_, other)| other == host)
             .map(|(address, _)| address),
     })
 }
 
-/// The address in a `mailto` URI (RFC 6068 section 2), and its host.
-fn address(uri: &str) -> Option<(Box<str>, Domain)> {
+/// The address in a `mailto` URI (RFC 6068 section 2), and its host; `None` for every other URI.
+pub fn mail_address(uri: &str) -> Option<(Box<str>, Domain)> {
     let (scheme, rest) = uri.split_once(':')?;
     let to = rest.split('?').next()?;
     let address = decoded(to)?;

@@ -20,7 +20,7 @@ mod record;
 mod walk;
 
 pub use answers::{Answer, Answers, Question};
-pub use destinations::{Destinations, destinations};
+pub use destinations::{Destinations, destinations, mail_address};
 pub use evaluate::{Step, evaluate};
 pub use facts::{Checked, Facts, Signature};
 pub use outcome::{

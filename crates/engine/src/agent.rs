@@ -1,4 +1,5 @@
 mod content;
+mod encryption;
 mod load;
 mod outward;
 mod record;
@@ -14,7 +15,7 @@ use mail::{Client, Delivery, Failure, Outcome, Reply, Scope, Timestamp, TlsFacts
 use queue::{AgentId, Job, Moment, Reach, SiteHost};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, HopAddress, NextHop, Plan, Question, Routes,
-    Security, Site, TlsDemand, resolve,
+    Security, Site, StsPolicy, TlsDemand, resolve,
 };
 use smtp::Said;
 
@@ -65,6 +66,8 @@ pub struct Agent {
     promised: TlsDemand,
     /// Hosts that offered encryption which then did not come about, and where nobody demands it.
     in_clear: Vec<HopAddress>,
+    /// The MTA-STS policy by which the hops were found.
+    sts: Option<Arc<StsPolicy>>,
     /// The last connection, as it is told with a job.
     bond: Option<Bond>,
     /// Of which server it was told last that it has taken MAIL.
@@ -206,6 +209,7 @@ impl Agent {
             demand: TlsDemand::Off,
             promised: TlsDemand::Off,
             in_clear: Vec::new(),
+            sts: None,
             bond: None,
             begun_told: None,
             hurried: false,
@@ -328,7 +332,7 @@ impl Agent {
     }
 
     /// What is to be done now. The same step is given again until it was answered, but for those
-    /// that only tell something ([`Step::Begun`], [`Step::HostDown`], [`Step::HostFailed`], [`Step::SignInRefused`],
+    /// that only tell something ([`Step::Begun`], [`Step::HostDown`], [`Step::HostFailed`], [`Step::SignInRefused`], [`Step::Encryption`],
     /// [`Step::Said`], [`Step::Unreadable`], [`Step::Report`]), which are given once.
     pub fn next_step(&mut self, now: Moment) -> Step {
         (self.now, self.wall) = (now.line, now.wall);
@@ -431,6 +435,11 @@ impl Agent {
     /// binding (RFC 9266), if it has one.
     pub fn on_encrypted(&mut self, facts: TlsFacts, exporter: Option<[u8; 32]>) {
         self.remark(format_args!("{} {}", facts.version, facts.cipher));
+        let flaw = match &self.stage {
+            Stage::Talking { hop, .. } => encryption::flaw(hop, &facts),
+            _ => None,
+        };
+        self.tell_encryption(flaw);
         if let Stage::Talking {
             conversation, hop, ..
         } = &mut self.stage
@@ -445,8 +454,9 @@ impl Agent {
 
     /// It did not; why.
     pub fn on_handshake_failed(&mut self, fault: &HandshakeFault) {
-        let (HandshakeFault::Certificate(why) | HandshakeFault::Broken(why)) = fault;
+        let (HandshakeFault::Certificate(_, why) | HandshakeFault::Broken(why)) = fault;
         self.remark(format_args!("no encryption: {why}"));
+        self.tell_encryption(Some(encryption::flaw_of(fault)));
         if let Some(conversation) = self.conversation() {
             conversation.on_handshake_failed(fault);
         }
@@ -612,6 +622,10 @@ impl Agent {
         let plan = resolve(site, routes, self.demand, &answers, &mut next);
         self.random = random;
         self.promised = self.demand;
+        self.sts = match &*self.site.next_hop {
+            NextHop::Mx(domain) => encryption::sts_policy(domain, &answers).cloned(),
+            _ => None,
+        };
         match plan {
             Plan::Ask(questions) => {
                 self.stage = Stage::Asking { answers };
@@ -636,7 +650,10 @@ impl Agent {
                 None => self.stage = fresh_start(),
                 Some(outcome) => self.end(outcome),
             },
-            Plan::Stop(outcome) => self.end(outcome),
+            Plan::Stop(outcome) => {
+                self.tell_shut_out(&answers);
+                self.end(outcome);
+            }
         }
         None
     }
@@ -794,6 +811,11 @@ impl Agent {
         else {
             return None;
         };
+        if let Some(said) = conversation.take_no_starttls() {
+            let said = said.map(|reply| reply.to_string());
+            self.tell_encryption(Some(encryption::no_starttls(said)));
+            return None;
+        }
         match conversation.next_event() {
             None if conversation.has_begun() && self.begun_told.as_ref() != Some(&hop.address) => {
                 self.begun_told = Some(hop.address.clone());

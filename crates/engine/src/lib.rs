@@ -38,7 +38,7 @@ pub use incoming::{
     WithoutAttachments, facts_for_hooks, reputation, unscanned, without_attachments,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
-pub use reporting::{Seen, report_to};
+pub use reporting::{Seen, WrittenReport};
 pub use settle::{Composition, NoticeSettings};
 pub use setup::{DeliverySettings, Setup};
 pub use sign_in::{

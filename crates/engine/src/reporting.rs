@@ -7,10 +7,10 @@ use authentication::Results;
 use dkim::{DkimResult, VerifiedSignature};
 use dmarc::{Alignment, Compared, DmarcResult, Method, Policy};
 use mail::{Domain, Mailbox, QueueId, ReversePath};
-use message::{ReportMail, report_mail};
+use message::{ReportKind, ReportMail, report_mail};
 use queue::Moment;
 use reports::{
-    Aggregate, Checked, Disposition, Evaluated, Identifiers, Override, Published, Record, Reporter,
+    Checked, Disposition, Evaluated, Identifiers, Override, Published, Record, Report, Reporter,
     Sighting,
 };
 use spool::NewMessage;
@@ -168,41 +168,96 @@ fn signatures(results: &Results) -> Vec<Checked> {
     checked.take(SIGNATURES_MAX).collect()
 }
 
-/// A report as messages of our own to those who asked for it, `report` without its reporter.
-/// `next_id` makes the queue ids; the first is the report's name.
-pub fn report_to(
-    recipients: &[Mailbox],
-    mut report: Aggregate,
-    (settings, from, organization): (&NoticeSettings, &Mailbox, &str),
-    now: Moment,
-    mut next_id: impl FnMut() -> QueueId,
-) -> Vec<NewMessage> {
-    let report_id = next_id().to_string();
-    report.reporter = Reporter {
-        organization: organization.to_owned(),
-        contact: from.as_str().to_owned(),
-        id: report_id.clone(),
-    };
-    report.generator = Some(concat!("Gatepost ", env!("CARGO_PKG_VERSION")).to_owned());
-    let (hostname, domain) = (&settings.hostname, &report.published.domain);
-    let (begin, end) = (report.period.begin, report.period.end);
-    let file = format!("{hostname}!{domain}!{begin}!{end}!{report_id}.xml.gz");
-    let packed = report.to_gzip();
-    let write = |to: &Mailbox| {
-        let id = next_id();
+/// A report as it is sent.
+#[derive(Debug)]
+pub struct WrittenReport {
+    kind: ReportKind,
+    domain: String,
+    submitter: String,
+    id: String,
+    file: String,
+    packed: Vec<u8>,
+}
+
+impl WrittenReport {
+    /// Writes a report, which is without its reporter; `id` becomes its name.
+    pub fn of(
+        report: Report,
+        (settings, from, organization): (&NoticeSettings, &Mailbox, &str),
+        id: QueueId,
+    ) -> Self {
+        let (hostname, id) = (&settings.hostname, id.to_string());
+        let reporter = Reporter {
+            organization: organization.to_owned(),
+            contact: from.as_str().to_owned(),
+            id: id.clone(),
+        };
+        let (kind, domain, period, submitter, report) = match report {
+            Report::Dmarc(mut report) => {
+                report.reporter = reporter;
+                report.generator = Some(concat!("Gatepost ", env!("CARGO_PKG_VERSION")).to_owned());
+                let domain = report.published.domain.clone();
+                let (period, submitter) = (report.period, hostname.to_string());
+                let report = Report::Dmarc(report);
+                (ReportKind::Dmarc, domain, period, submitter, report)
+            }
+            Report::Tls(mut report) => {
+                report.reporter = reporter;
+                let domain = report.domain().unwrap_or_default().to_owned();
+                // RFC 8460 section 5.3: the submitter "MUST match" the domain of the contact.
+                let (period, submitter) = (report.period, from.host().to_string());
+                (
+                    ReportKind::Tls,
+                    domain,
+                    period,
+                    submitter,
+                    Report::Tls(report),
+                )
+            }
+        };
+        let extension = match kind {
+            ReportKind::Dmarc => "xml.gz",
+            ReportKind::Tls => "json.gz",
+        };
+        let (begin, end) = (period.begin, period.end);
+        let file = format!("{submitter}!{domain}!{begin}!{end}!{id}.{extension}");
+        Self {
+            kind,
+            domain,
+            submitter,
+            id,
+            file,
+            packed: report.to_gzip(),
+        }
+    }
+
+    /// Its octets, in gzip.
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// A message of our own with it.
+    pub fn mail_to(
+        &self,
+        to: &Mailbox,
+        (settings, from): (&NoticeSettings, &Mailbox),
+        now: Moment,
+        id: QueueId,
+    ) -> NewMessage {
         let written = report_mail(&ReportMail {
             id,
-            hostname,
+            hostname: &settings.hostname,
             from,
             to,
             now: now.wall,
-            domain,
-            report_id: &report_id,
-            file: &file,
-            report: &packed,
+            kind: self.kind,
+            domain: &self.domain,
+            submitter: &self.submitter,
+            report_id: &self.id,
+            file: &self.file,
+            report: &self.packed,
         });
         let sender = ReversePath::Mailbox(from.clone());
         own_message(settings, id, now, sender, to.clone(), written)
-    };
-    recipients.iter().map(write).collect()
+    }
 }

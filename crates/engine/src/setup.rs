@@ -62,6 +62,8 @@ pub struct DeliverySettings {
     pub(crate) ours: Arc<DomainTable>,
     /// How to talk where the mail goes otherwise ([`route::Site::otherwise`]).
     pub(crate) otherwise: Option<Arc<DeliverySettings>>,
+    /// What comes of encryption is told ([`crate::Step::Encryption`]).
+    pub(crate) tells_encryption: bool,
 }
 
 /// What is read of a message before it goes out.
@@ -194,6 +196,7 @@ impl Setup {
                 signers: Arc::default(),
                 site: "".into(),
                 otherwise: None,
+                tells_encryption: config.reports.tls,
             },
             config,
         }

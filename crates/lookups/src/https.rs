@@ -61,6 +61,14 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// What is sent along with a request.
+struct Sent<'a> {
+    kind: &'static str,
+    body: Bytes,
+    /// What proves who we are, for the `Authorization` field.
+    proof: Option<&'a str>,
+}
+
 impl Https {
     /// A client that trusts the authorities in `ca` (PEM), or the well-known ones.
     ///
@@ -120,15 +128,38 @@ impl Https {
         proof: Option<&str>,
         cost: Cost,
     ) -> Result<Answer, String> {
-        let sent = Some((form(fields), proof));
-        self.send(Method::POST, url, sent, cost, &|_| true).await
+        let sent = Sent {
+            kind: "application/x-www-form-urlencoded",
+            body: Bytes::from(form(fields)),
+            proof,
+        };
+        self.send(Method::POST, url, Some(sent), cost, &|_| true)
+            .await
+    }
+
+    /// POST of octets of this media type, to an address that is `allowed` and no other: for a URL that
+    /// a stranger made.
+    ///
+    /// # Errors
+    /// There was no whole answer within `cost`; why.
+    pub async fn post_where(
+        &self,
+        url: &str,
+        (kind, body): (&'static str, Bytes),
+        cost: Cost,
+        allowed: &Allowed<'_>,
+    ) -> Result<Answer, String> {
+        let proof = None;
+        let sent = Sent { kind, body, proof };
+        self.send(Method::POST, url, Some(sent), cost, allowed)
+            .await
     }
 
     async fn send(
         &self,
         method: Method,
         url: &str,
-        sent: Option<(String, Option<&str>)>,
+        sent: Option<Sent<'_>>,
         cost: Cost,
         allowed: &Allowed<'_>,
     ) -> Result<Answer, String> {
@@ -166,18 +197,17 @@ impl Https {
 fn request(
     method: Method,
     uri: &Uri,
-    sent: Option<(String, Option<&str>)>,
+    sent: Option<Sent<'_>>,
 ) -> Result<Request<Full<Bytes>>, String> {
     if uri.scheme_str() != Some("https") {
         return Err(format!("{uri} does not begin with https://"));
     }
-    let Some((form, proof)) = sent else {
+    let Some(Sent { kind, body, proof }) = sent else {
         return request_to(method, uri, Bytes::new());
     };
-    let mut request = request_to(method, uri, Bytes::from(form))?;
+    let mut request = request_to(method, uri, body)?;
     let fields = request.headers_mut();
-    let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-    fields.insert(CONTENT_TYPE, kind);
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(proof) = proof {
         // What is wrong with it is not said: it would show it.
         let value = HeaderValue::from_str(proof).map_err(|_| "a secret that no field can hold")?;

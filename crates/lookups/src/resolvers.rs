@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use authentication::{Authentication, Checks, Claims, Step};
+use bytes::Bytes;
 use config::{Config, Dns};
 use mail::Domain;
 use route::{Answer, Question, Routes};
@@ -12,9 +14,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dns_lists::DnsListLookup;
-use crate::https::Https;
-use crate::resolver::Resolver;
+use crate::https::{Cost, Https};
+use crate::resolver::{Lookup, Resolver};
 use crate::sts::{MtaSts, Sts};
+
+/// What handing over a report may cost.
+const REPORT_COST: Cost = Cost {
+    timeout: Duration::from_secs(30),
+    body_bytes_max: 64 << 10,
+};
 
 /// DNS, DNS lists, and the policies of MTA-STS.
 pub struct Resolvers {
@@ -23,6 +31,7 @@ pub struct Resolvers {
     resolver: Arc<Resolver>,
     dns_lists: DnsListLookup,
     policies: MtaSts,
+    https: Https,
 }
 
 impl Resolvers {
@@ -41,7 +50,8 @@ impl Resolvers {
         Ok(Arc::new(Self {
             asked_by,
             dns_lists: DnsListLookup::new(Arc::clone(&resolver)),
-            policies: MtaSts::new(Arc::clone(&resolver), https),
+            policies: MtaSts::new(Arc::clone(&resolver), https.clone()),
+            https,
             resolver,
         }))
     }
@@ -89,6 +99,39 @@ impl Resolvers {
             for (question, answer) in self.about_sender(questions, deadline).await {
                 check.on_answer(&question, &answer);
             }
+        }
+    }
+
+    /// The texts by which a domain asks for TLS reports (RFC 8460 section 3).
+    ///
+    /// # Errors
+    /// DNS does not tell; why.
+    pub async fn tls_report_texts(&self, domain: &Domain) -> Result<Vec<Box<str>>, Box<str>> {
+        let texts = self.resolver.texts(&format!("_smtp._tls.{domain}")).await;
+        match texts.found {
+            Lookup::Found(texts) => Ok(texts),
+            Lookup::NoData | Lookup::NoSuchName => Ok(Vec::new()),
+            Lookup::Failed(why) => Err(why),
+        }
+    }
+
+    /// Hands over a TLS report, in gzip, at a URL that its domain named; never to a host of the inner
+    /// network.
+    ///
+    /// # Errors
+    /// It was not taken; why.
+    pub async fn post_tls_report(
+        &self,
+        routes: &Routes,
+        url: &str,
+        report: Vec<u8>,
+    ) -> Result<(), String> {
+        let allowed = |address| routes.lets_strangers_name(address);
+        let sent = ("application/tlsrpt+gzip", Bytes::from(report));
+        let posted = self.https.post_where(url, sent, REPORT_COST, &allowed);
+        match posted.await?.status {
+            200..300 => Ok(()),
+            status => Err(format!("it answered {status}")),
         }
     }
 

@@ -45,7 +45,7 @@ pub use notice::{
     Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,
 };
 pub use raw_field::{RawField, without_fields};
-pub use report_mail::{ReportMail, is_report, report_mail};
+pub use report_mail::{ReportKind, ReportMail, is_report, report_mail};
 pub use stated_results::{StatedResult, StatedResults, sealed_results};
 pub use trace_parent::TraceParent;
 pub use warning::{WarningFacts, warning};

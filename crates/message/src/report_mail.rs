@@ -19,8 +19,12 @@ pub struct ReportMail<'a> {
     pub to: &'a Mailbox,
     /// When it is written.
     pub now: Timestamp,
+    /// What it is about.
+    pub kind: ReportKind,
     /// The domain that the report is about.
     pub domain: &'a str,
+    /// The domain that sends it.
+    pub submitter: &'a str,
     /// The name of the report: letters and digits.
     pub report_id: &'a str,
     /// The name of its file.
@@ -29,7 +33,16 @@ pub struct ReportMail<'a> {
     pub report: &'a [u8],
 }
 
-/// Writes a message with an aggregate DMARC report (RFC 9990 section 3.5.2). Names are those of domains
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportKind {
+    /// What came of DMARC (RFC 9990).
+    Dmarc,
+    /// What came of TLS (RFC 8460).
+    Tls,
+}
+
+/// Writes a message with a report (RFC 9990 section 3.5.2, RFC 8460 section 5.3). Names are those of domains
 /// and of our own making, so that there is nothing to be escaped.
 pub fn report_mail(mail: &ReportMail<'_>) -> Notice {
     let ReportMail {
@@ -38,11 +51,27 @@ pub fn report_mail(mail: &ReportMail<'_>) -> Notice {
         from,
         to,
         now,
+        kind,
         domain,
+        submitter,
         report_id,
         file,
         report,
     } = mail;
+    let (fields, media_type, part, about) = match kind {
+        ReportKind::Dmarc => (
+            String::new(),
+            "multipart/mixed",
+            "application/gzip",
+            "an aggregate DMARC report about mail that came in the name of",
+        ),
+        ReportKind::Tls => (
+            format!("TLS-Report-Domain: {domain}\r\nTLS-Report-Submitter: {submitter}\r\n"),
+            "multipart/report; report-type=\"tlsrpt\"",
+            "application/tlsrpt+gzip",
+            "an aggregate TLS report about connections to the mail servers of",
+        ),
+    };
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write!(
@@ -50,26 +79,32 @@ pub fn report_mail(mail: &ReportMail<'_>) -> Notice {
         "From: <{from}>\r\n\
          To: <{to}>\r\n\
          Subject: Report Domain: {domain}\r\n \
-         Submitter: {hostname}\r\n \
-         Report-ID: <{report_id}>\r\n\
+         Submitter: {submitter}\r\n \
+         Report-ID: <{id_right}>\r\n\
+         {fields}\
          Date: {date}\r\n\
          Message-ID: <{id}@{hostname}>\r\n\
          Auto-Submitted: auto-generated\r\n\
          MIME-Version: 1.0\r\n\
-         Content-Type: multipart/mixed; boundary=\"=_{id}\"\r\n\
+         Content-Type: {media_type};\r\n boundary=\"=_{id}\"\r\n\
          \r\n\
          --=_{id}\r\n\
          Content-Type: text/plain; charset=us-ascii\r\n\
          \r\n\
-         This is an aggregate DMARC report about mail that came in the name of\r\n\
+         This is {about}\r\n\
          {domain}, by {hostname}.\r\n\
          \r\n\
          --=_{id}\r\n\
-         Content-Type: application/gzip\r\n\
+         Content-Type: {part}\r\n\
          Content-Disposition: attachment;\r\n filename=\"{file}\"\r\n\
          Content-Transfer-Encoding: base64\r\n\
          \r\n",
         date = now.rfc5322(),
+        // RFC 8460 has a Message-ID there, RFC 9990 a name of the report.
+        id_right = match kind {
+            ReportKind::Dmarc => (*report_id).to_owned(),
+            ReportKind::Tls => format!("{report_id}@{hostname}"),
+        },
     );
     push_base64(report, &mut text);
     let _ = write!(text, "--=_{id}--\r\n");
@@ -130,29 +165,63 @@ mod tests {
         }
     }
 
-    #[test]
-    fn lines_are_short_and_end_as_they_should() {
+    fn written(kind: ReportKind, domain: &str) -> String {
         let hostname = Domain::parse("relay.test").unwrap();
         let mailbox = |text| Mailbox::parse(text).unwrap();
-        let long = format!("{0}.{0}.{0}.test", "a".repeat(60));
         let written = report_mail(&ReportMail {
             id: QueueId::new(Timestamp::default(), 7),
             hostname: &hostname,
-            from: &mailbox("dmarc@relay.test"),
+            from: &mailbox("reports@own.test"),
             to: &mailbox("rua@a.test"),
             now: Timestamp::default(),
-            domain: &long,
+            kind,
+            domain,
+            submitter: "own.test",
             report_id: "r1",
-            file: &format!("relay.test!{long}!1!2!r1.xml.gz"),
+            file: &format!("own.test!{domain}!1!2!r1.xml.gz"),
             report: &[0xff; 1000],
         });
-        let text = String::from_utf8(written.content).unwrap();
-        assert!(text.lines().all(|line| line.len() < 300), "{text}");
-        assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text}");
-        let subject = format!(
-            "Subject: Report Domain: {long}\r\n Submitter: relay.test\r\n Report-ID: <r1>\r\n"
-        );
-        assert!(text.contains(&subject), "{text}");
-        assert!(text.ends_with("--\r\n"), "{text}");
+        String::from_utf8(written.content).unwrap()
+    }
+
+    #[test]
+    fn lines_are_short_and_end_as_they_should() {
+        let long = format!("{0}.{0}.{0}.test", "a".repeat(60));
+        for kind in [ReportKind::Dmarc, ReportKind::Tls] {
+            let text = written(kind, &long);
+            assert!(text.lines().all(|line| line.len() < 300), "{text}");
+            assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text}");
+            assert!(text.ends_with("--\r\n"), "{text}");
+            assert!(is_report(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_form() {
+        let subject = "Subject: Report Domain: a.test\r\n Submitter: own.test\r\n Report-ID: ";
+        for (kind, expected) in [
+            (
+                ReportKind::Dmarc,
+                [
+                    "<r1>\r\nDate: ",
+                    "Content-Type: multipart/mixed;\r\n boundary=",
+                    "Content-Type: application/gzip\r\n",
+                ],
+            ),
+            (
+                ReportKind::Tls,
+                [
+                    "<r1@relay.test>\r\nTLS-Report-Domain: a.test\r\nTLS-Report-Submitter: own.test\r\nDate: ",
+                    "Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n boundary=",
+                    "Content-Type: application/tlsrpt+gzip\r\n",
+                ],
+            ),
+        ] {
+            let text = written(kind, "a.test");
+            let [id, whole, part] = expected;
+            for expected in [&format!("{subject}{id}"), whole, part] {
+                assert!(text.contains(expected), "{expected}: {text}");
+            }
+        }
     }
 }

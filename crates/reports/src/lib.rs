@@ -26,4 +26,4 @@ pub use flaw::Flaw;
 pub use reporter::{Period, Reporter};
 pub use sum::{DmarcRow, FailureRow, Sum, TlsRow};
 pub use tally::{Due, Sighting, Tally};
-pub use tls::{PolicyKind, TlsFailure, TlsPolicy, TlsReport};
+pub use tls::{PolicyKind, TlsFailure, TlsPlace, TlsPolicy, TlsReport, TlsSighting, tls_places};

@@ -5,14 +5,16 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::{Aggregate, Published, Record};
+use crate::tls::TlsTally;
+use crate::{Aggregate, Period, Published, Record, Report, TlsReport, TlsSighting};
 
 /// Domains that are told of at most, and rows of all their reports together: beyond, messages are not
 /// counted. A row takes less than 1 KiB.
 const DOMAINS_MAX: usize = 5_000;
 const ROWS_MAX: usize = 20_000;
 
-/// What comes in of domains that ask for reports about it, counted until it is reported.
+/// What domains that ask for reports are to be told, counted until it is reported: what comes in their
+/// name (DMARC), and how connections to their hosts are encrypted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// From when on, in seconds since 1970-01-01T00:00:00Z.
@@ -20,7 +22,8 @@ pub struct Tally {
     /// By the domain that has the record.
     domains: BTreeMap<String, Counted>,
     rows: usize,
-    /// Messages that there was no room for.
+    tls: TlsTally,
+    /// Messages and connections that there was no room for.
     left_out: u64,
 }
 
@@ -49,13 +52,18 @@ pub struct Sighting {
     pub is_report: bool,
 }
 
-/// A report that is due.
+/// A report that is due, without the reporter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// The report, without the reporter.
-    pub report: Aggregate,
-    /// Where it goes, as the record has it.
-    pub uris: Vec<Box<str>>,
+pub enum Due {
+    /// About DMARC.
+    Dmarc {
+        /// The report.
+        report: Aggregate,
+        /// Where it goes, as the record has it.
+        uris: Vec<Box<str>>,
+    },
+    /// About TLS. Whether the domain wants it, and where, has still to be asked.
+    Tls(TlsReport),
 }
 
 impl Tally {
@@ -72,7 +80,7 @@ impl Tally {
         self.since
     }
 
-    /// Messages that there was no room for.
+    /// Messages and connections that there was no room for.
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
@@ -111,35 +119,53 @@ impl Tally {
         *count = count.saturating_add(1);
     }
 
+    /// Counts one connection.
+    pub fn add_connection(&mut self, sighting: TlsSighting) {
+        if !self.tls.add(sighting) {
+            self.left_out = self.left_out.saturating_add(1);
+        }
+    }
+
     /// The reports about all that was counted until a moment; from there on it is counted anew.
     pub fn report(&mut self, until: u64) -> Vec<Due> {
         let ended = std::mem::replace(self, Self::new(until));
-        let period = crate::Period {
+        let period = Period {
             begin: ended.since,
             end: until,
         };
         let counted = ended.domains.into_values();
         let told = counted.filter(|counted| counted.has_mail);
-        told.map(|counted| counted.due(period)).collect()
+        let dmarc = told.map(|counted| {
+            let (report, uris) = counted.into_report(period);
+            Due::Dmarc { report, uris }
+        });
+        dmarc
+            .chain(ended.tls.reports(period).map(Due::Tls))
+            .collect()
     }
 
     /// Writes it down: the reports so far.
     pub fn to_octets(&self) -> Vec<u8> {
-        let period = crate::Period {
+        let period = Period {
             begin: self.since,
             end: self.since,
         };
         let domain = |counted: &Counted| {
             let has_mail = counted.has_mail;
-            let due = counted.clone().due(period);
+            let (report, uris) = counted.clone().into_report(period);
             json!({
-                "uris": due.uris,
+                "uris": uris,
                 "has_mail": has_mail,
-                "report": due.report.to_xml(),
+                "report": report.to_xml(),
             })
         };
         let domains: Vec<Value> = self.domains.values().map(domain).collect();
-        let tally = json!({ "since": self.since, "left_out": self.left_out, "domains": domains });
+        let tally = json!({
+            "since": self.since,
+            "left_out": self.left_out,
+            "domains": domains,
+            "tls": self.tls.to_value(),
+        });
         tally.to_string().into_bytes()
     }
 
@@ -168,33 +194,38 @@ impl Tally {
             let name = counted.published.domain.clone();
             tally.domains.insert(name, counted);
         }
+        if let Some(tls) = written.get("tls") {
+            tally.tls = TlsTally::from_value(tls)?;
+        }
         Some(tally)
     }
 }
 
 impl Counted {
-    fn due(self, period: crate::Period) -> Due {
+    fn into_report(self, period: Period) -> (Aggregate, Vec<Box<str>>) {
         let rows = self.rows.into_iter();
         let mut records: Vec<Record> = rows.map(|(row, count)| Record { count, ..row }).collect();
         records.sort_by(|a, b| b.count.cmp(&a.count).then(a.source.cmp(&b.source)));
-        Due {
-            report: Aggregate {
-                period,
-                published: self.published,
-                records,
-                ..Aggregate::default()
-            },
-            uris: self.uris,
-        }
+        let report = Aggregate {
+            period,
+            published: self.published,
+            records,
+            ..Aggregate::default()
+        };
+        (report, self.uris)
     }
 }
 
-impl Aggregate {
-    /// Writes it as it is sent: [`Aggregate::to_xml`], in gzip.
+impl Report {
+    /// Writes it as it is sent: [`Aggregate::to_xml`] or [`TlsReport::to_json`], in gzip.
     pub fn to_gzip(&self) -> Vec<u8> {
+        let text = match self {
+            Self::Dmarc(report) => report.to_xml(),
+            Self::Tls(report) => report.to_json(),
+        };
         let mut packed = GzEncoder::new(Vec::new(), Compression::default());
         // Memory takes all that is written.
-        let _ = packed.write_all(self.to_xml().as_bytes());
+        let _ = packed.write_all(text.as_bytes());
         packed.finish().unwrap_or_default()
     }
 }
@@ -204,7 +235,7 @@ mod tests {
     use dmarc::Policy;
 
     use super::*;
-    use crate::{Checked, Disposition, Evaluated, Identifiers};
+    use crate::{Checked, Disposition, Evaluated, Identifiers, PolicyKind, TlsPolicy};
 
     fn sighting(domain: &str, source: u32, p: Policy) -> Sighting {
         Sighting {
@@ -241,6 +272,16 @@ mod tests {
         }
     }
 
+    /// Those about DMARC that are due, and where they go.
+    fn reports(tally: &mut Tally, until: u64) -> Vec<(Aggregate, Vec<Box<str>>)> {
+        let due = tally.report(until).into_iter();
+        due.map(|due| match due {
+            Due::Dmarc { report, uris } => (report, uris),
+            Due::Tls(report) => panic!("{report:?}"),
+        })
+        .collect()
+    }
+
     #[test]
     fn reports_are_told_of_beside_other_mail_and_never_alone() {
         let report = |domain| Sighting {
@@ -254,13 +295,13 @@ mod tests {
         tally.add(report("b.test"));
         let octets = tally.to_octets();
         assert_eq!(Tally::from_octets(&octets), Some(tally.clone()));
-        let due = tally.report(1);
+        let due = reports(&mut tally, 1);
         let domains: Vec<&str> = due
             .iter()
-            .map(|due| &*due.report.published.domain)
+            .map(|(report, _)| &*report.published.domain)
             .collect();
         assert_eq!(domains, ["b.test"]);
-        let counts: Vec<u64> = due[0].report.records.iter().map(|row| row.count).collect();
+        let counts: Vec<u64> = due[0].0.records.iter().map(|row| row.count).collect();
         assert_eq!(counts, [2, 1]);
     }
 
@@ -277,16 +318,15 @@ mod tests {
         }
         let octets = tally.to_octets();
         assert_eq!(Tally::from_octets(&octets), Some(tally.clone()));
-        let due = tally.report(200);
+        let due = reports(&mut tally, 200);
         assert_eq!(tally, Tally::new(200));
-        let told = |due: &Due| {
-            let report = &due.report;
+        let told = |(report, uris): &(Aggregate, Vec<Box<str>>)| {
             let counts: Vec<u64> = report.records.iter().map(|record| record.count).collect();
             let (domain, period) = (report.published.domain.clone(), report.period);
             (
                 domain,
                 report.published.p,
-                due.uris.concat(),
+                uris.concat(),
                 counts,
                 period.begin,
                 period.end,
@@ -322,8 +362,8 @@ mod tests {
         }
         tally.add(sighting("a.test", 0, Policy::None));
         assert_eq!((tally.rows, tally.left_out()), (ROWS_MAX, 1));
-        let due = tally.report(1);
-        assert_eq!(due[0].report.records[0].count, 2);
+        let due = reports(&mut tally, 1);
+        assert_eq!(due[0].0.records[0].count, 2);
         for number in 0..=DOMAINS_MAX {
             tally.add(sighting(&format!("d{number}.test"), 1, Policy::None));
         }
@@ -347,8 +387,41 @@ mod tests {
     fn a_report_is_sent_in_gzip() {
         let mut tally = Tally::new(0);
         tally.add(sighting("a.test", 1, Policy::None));
-        let report = tally.report(1).remove(0).report;
-        let found = crate::read(&report.to_gzip(), "");
-        assert_eq!(found.reports, [crate::Report::Dmarc(report)]);
+        let (report, _) = reports(&mut tally, 1).remove(0);
+        let report = Report::Dmarc(report);
+        assert_eq!(crate::read(&report.to_gzip(), "").reports, [report]);
+    }
+
+    #[test]
+    fn connections_are_counted_and_kept_beside_messages() {
+        let mut tally = Tally::new(7);
+        tally.add(sighting("a.test", 1, Policy::None));
+        let policy = TlsPolicy {
+            kind: PolicyKind::NoPolicyFound,
+            domain: "b.test".to_owned(),
+            ..TlsPolicy::default()
+        };
+        tally.add_connection(TlsSighting {
+            policy: policy.clone(),
+            failure: None,
+            is_report: false,
+        });
+        let octets = tally.to_octets();
+        assert_eq!(Tally::from_octets(&octets), Some(tally.clone()));
+        let due = tally.report(9);
+        let [Due::Dmarc { .. }, Due::Tls(report)] = &*due else {
+            panic!("{due:?}");
+        };
+        let expected = TlsReport {
+            period: Period { begin: 7, end: 9 },
+            policies: vec![TlsPolicy {
+                successful: 1,
+                ..policy
+            }],
+            ..TlsReport::default()
+        };
+        assert_eq!(*report, expected);
+        let packed = Report::Tls(expected);
+        assert_eq!(crate::read(&packed.to_gzip(), "").reports, [packed]);
     }
 }

@@ -1,9 +1,14 @@
 mod json_reader;
 mod json_writer;
+mod place;
+mod tally;
 
 use std::fmt;
 use std::net::IpAddr;
 
+pub use self::place::{TlsPlace, tls_places};
+pub use self::tally::TlsSighting;
+pub(crate) use self::tally::TlsTally;
 use crate::{Flaw, Period, Reporter};
 
 /// Policies and failures of one report that are read, and names and lines of a policy.
@@ -79,6 +84,11 @@ impl TlsReport {
     /// such report.
     pub fn read(json: &[u8]) -> Result<Self, Flaw> {
         json_reader::read(json)
+    }
+
+    /// The domain that it is about, which is that of all its policies.
+    pub fn domain(&self) -> Option<&str> {
+        self.policies.first().map(|policy| &*policy.domain)
     }
 
     /// Writes it as RFC 8460 section 4.4 has it.

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use mail::TlsFacts;
+use mail::{Certificate, TlsFacts};
 
 use crate::sts::matches_pattern;
 use crate::{DemandedBy, Hop, Security};
@@ -56,16 +56,20 @@ impl Hop {
         }
     }
 
+    /// Whether a certificate is for this host, whoever vouches for it.
+    pub fn is_named_by(&self, certificate: &Certificate) -> bool {
+        let mut names = certificate.names.iter();
+        names.any(|name| matches_pattern(name, &self.name))
+    }
+
     /// What a policy that is only tried out would have said.
     fn trial(&self, tls: Option<&TlsFacts>) -> Option<Assurance> {
         let DemandedBy::MtaStsTesting { listed } = self.demanded_by else {
             return None;
         };
         let certificate = tls.and_then(|tls| tls.certificate.as_ref());
-        let passed = certificate.is_some_and(|certificate| {
-            let mut names = certificate.names.iter();
-            certificate.is_trusted() && names.any(|name| matches_pattern(name, &self.name))
-        });
+        let passed = certificate
+            .is_some_and(|certificate| certificate.is_trusted() && self.is_named_by(certificate));
         Some(if listed && passed {
             Assurance::TestingPassed
         } else {
@@ -78,7 +82,7 @@ impl Hop {
 mod tests {
     use std::sync::Arc;
 
-    use mail::{Certificate, Domain, Trust};
+    use mail::{Domain, Trust};
 
     use super::*;
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use delivery::CertificateFlaw;
 use rustls::RootCertStore;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -59,12 +60,13 @@ pub(super) fn is_for_another(reading: &Reading<'_>, wanted: &str) -> rustls::Err
         names.splice(..0, reading.names());
     }
     let told = names[..names.len().min(NAMES_TOLD)].join(", ");
-    not_trusted(match names.len() {
+    let why = match names.len() {
         0 => format!("certificate is for no name, not for {wanted}"),
         1..=NAMES_TOLD => format!("certificate is for {told}, not {wanted}"),
         more => format!(
             "certificate is for {told} and {} more, not {wanted}",
             more - NAMES_TOLD
         ),
-    })
+    };
+    not_trusted(CertificateFlaw::OtherName, why)
 }

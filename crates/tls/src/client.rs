@@ -154,9 +154,7 @@ impl Connector {
         let stream = self.shake_hands(socket, how, verifier, limit).await?;
         let checked = match judge {
             None => Checked::Nothing,
-            Some(judge) => judge
-                .convinced()
-                .ok_or_else(|| TlsError::NotTrusted("no certificate was shown".into()))?,
+            Some(judge) => judge.convinced().ok_or_else(TlsError::no_certificate)?,
         };
         let facts = facts(stream.get_ref().1, |_| trust(checked != Checked::Nothing));
         Ok((Stream::Tls(Box::new(stream.into())), facts, checked))

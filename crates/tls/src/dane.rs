@@ -1,6 +1,7 @@
 //! TLSA records against what a server shows (RFC 6698, RFC 7671, and RFC 7672 for mail).
 
 use aws_lc_rs::digest;
+use delivery::CertificateFlaw;
 use mail::Domain;
 use route::TlsaRecord;
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
@@ -30,7 +31,10 @@ pub(super) fn check(
     }
     let anchors = anchors(own, above, records);
     if anchors.is_empty() {
-        return Err(not_trusted("no TLSA record matches the certificate"));
+        return Err(not_trusted(
+            CertificateFlaw::NoRecord,
+            "no TLSA record matches the certificate",
+        ));
     }
     check_path(own, above, &anchors, now)?;
     check_base(own, base)?;

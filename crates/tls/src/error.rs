@@ -1,7 +1,7 @@
 use std::time::Duration;
 use std::{error, fmt, io};
 
-use delivery::HandshakeFault;
+use delivery::{CertificateFlaw, HandshakeFault};
 use rustls::{AlertDescription, CertificateError, OtherError};
 
 /// Why a connection could not be encrypted.
@@ -15,7 +15,7 @@ pub enum TlsError {
     /// or cipher suite.
     Handshake(Box<str>),
     /// The other side's certificate is not what was demanded.
-    NotTrusted(Box<str>),
+    NotTrusted(CertificateFlaw, Box<str>),
     /// Our own side cannot: a certificate authority or a client certificate was not loaded.
     Local(Box<str>),
 }
@@ -25,7 +25,7 @@ impl fmt::Display for TlsError {
         match self {
             Self::TimedOut => f.write_str("TLS handshake: no answer in time"),
             Self::Lost(why) | Self::Handshake(why) => write!(f, "TLS handshake: {why}"),
-            Self::NotTrusted(why) | Self::Local(why) => f.write_str(why),
+            Self::NotTrusted(_, why) | Self::Local(why) => f.write_str(why),
         }
     }
 }
@@ -38,7 +38,8 @@ impl From<TlsError> for HandshakeFault {
     fn from(error: TlsError) -> Self {
         let why = error.to_string().into();
         match error {
-            TlsError::NotTrusted(_) | TlsError::Local(_) => Self::Certificate(why),
+            TlsError::NotTrusted(flaw, _) => Self::Certificate(flaw, why),
+            TlsError::Local(_) => Self::Certificate(CertificateFlaw::Untrusted, why),
             TlsError::TimedOut | TlsError::Lost(_) | TlsError::Handshake(_) => Self::Broken(why),
         }
     }
@@ -57,12 +58,17 @@ impl TlsError {
         Self::Lost(plain(error).into())
     }
 
+    pub(super) fn no_certificate() -> Self {
+        Self::NotTrusted(
+            CertificateFlaw::Untrusted,
+            "no certificate was shown".into(),
+        )
+    }
+
     pub(super) fn of_tls(error: &rustls::Error) -> Self {
         match error {
-            rustls::Error::InvalidCertificate(why) => Self::NotTrusted(distrust(why)),
-            rustls::Error::NoCertificatesPresented => {
-                Self::NotTrusted("no certificate was shown".into())
-            }
+            rustls::Error::InvalidCertificate(why) => distrust(why),
+            rustls::Error::NoCertificatesPresented => Self::no_certificate(),
             rustls::Error::AlertReceived(alert) => {
                 Self::Handshake(format!("the other side answered with the alert {alert:?}").into())
             }
@@ -81,21 +87,39 @@ pub fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// What is wrong with a certificate, for people.
-fn distrust(why: &CertificateError) -> Box<str> {
-    match why {
+/// What is wrong with a certificate.
+fn distrust(why: &CertificateError) -> TlsError {
+    let (flaw, why) = match why {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "certificate expired".into()
+            (CertificateFlaw::Expired, "certificate expired".into())
         }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "certificate is not valid yet".into()
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
+            CertificateFlaw::Expired,
+            "certificate is not valid yet".into(),
+        ),
+        CertificateError::UnknownIssuer => (
+            CertificateFlaw::Untrusted,
+            "certificate is not from a trusted authority".into(),
+        ),
+        CertificateError::BadEncoding => (
+            CertificateFlaw::Untrusted,
+            "certificate cannot be read".into(),
+        ),
+        CertificateError::BadSignature => (
+            CertificateFlaw::Untrusted,
+            "certificate is not signed as it says".into(),
+        ),
+        CertificateError::Other(ours) => {
+            let own = ours.0.downcast_ref::<Distrust>();
+            let flaw = own.map_or(CertificateFlaw::Untrusted, |own| own.flaw);
+            (flaw, ours.to_string().into())
         }
-        CertificateError::UnknownIssuer => "certificate is not from a trusted authority".into(),
-        CertificateError::BadEncoding => "certificate cannot be read".into(),
-        CertificateError::BadSignature => "certificate is not signed as it says".into(),
-        CertificateError::Other(ours) => ours.to_string().into(),
-        other => format!("certificate is not usable: {other}").into(),
-    }
+        other => (
+            CertificateFlaw::Untrusted,
+            format!("certificate is not usable: {other}").into(),
+        ),
+    };
+    TlsError::NotTrusted(flaw, why)
 }
 
 /// What the other side meant by ending a session with a fatal alert; `None` for whatever else ended
@@ -118,19 +142,23 @@ pub fn alert(error: &io::Error) -> Option<String> {
 
 /// A reason of our own why a certificate is not trusted, on its way through rustls.
 #[derive(Debug)]
-struct Distrust(String);
+struct Distrust {
+    flaw: CertificateFlaw,
+    why: String,
+}
 
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
 impl error::Error for Distrust {}
 
 /// A reason of our own why a certificate is not trusted.
-pub(super) fn not_trusted(why: impl Into<String>) -> rustls::Error {
-    let why = std::sync::Arc::new(Distrust(why.into()));
+pub(super) fn not_trusted(flaw: CertificateFlaw, why: impl Into<String>) -> rustls::Error {
+    let why = why.into();
+    let why = std::sync::Arc::new(Distrust { flaw, why });
     rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why)))
 }
 

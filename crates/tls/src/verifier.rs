@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use delivery::CertificateFlaw;
 use mail::Domain;
 use route::TlsaRecord;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -155,7 +156,10 @@ pub(super) fn check_authorities(
         return check_dates(&reading, now);
     }
     if reading.is_self_issued() {
-        return Err(not_trusted("certificate is self-signed"));
+        return Err(not_trusted(
+            CertificateFlaw::Untrusted,
+            "certificate is self-signed",
+        ));
     }
     check_path(own, above, &authorities.roots, now)
 }
@@ -196,9 +200,12 @@ pub(super) fn check_names(
         // RFC 9525 section 6.3: the common name is not looked at. Saying "is for NAME, not NAME"
         // would help nobody.
         let common = reading.common_name().unwrap_or_else(|| "none".into());
-        return Err(not_trusted(format!(
-            "certificate has no subjectAltName, and a common name ({common}) does not count"
-        )));
+        return Err(not_trusted(
+            CertificateFlaw::OtherName,
+            format!(
+                "certificate has no subjectAltName, and a common name ({common}) does not count"
+            ),
+        ));
     }
     Err(is_for_another(&reading, &wanted.join(" or ")))
 }

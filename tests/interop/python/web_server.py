@@ -1,4 +1,5 @@
-"""An HTTPS server: the policy hosts of MTA-STS, and a token endpoint (OAuth 2.0, client credentials).
+"""An HTTPS server: the policy hosts of MTA-STS, a receiver of TLS reports, and a token endpoint (OAuth 2.0, client
+credentials).
 
 Usage: web_server.py SETTINGS, a JSON object with `address`, `port`, `certificate`, `key` (PEM), `record`, and as needed:
 `pages`       a file with a JSON object: the text to give for GET, by host name; read anew each time
@@ -9,6 +10,7 @@ Usage: web_server.py SETTINGS, a JSON object with `address`, `port`, `certificat
 Writes each request to `record` as a line of JSON.
 """
 
+import gzip
 import http.server
 import json
 import ssl
@@ -38,6 +40,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = int(self.headers.get("Content-Length", "0"))
+        kind = self.headers.get("Content-Type")
+        if kind == "application/tlsrpt+gzip":
+            report = json.loads(gzip.decompress(self.rfile.read(length)))
+            write(report=report, path=self.path, host=self.headers.get("Host"))
+            return self.give(201, "text/plain", "")
         form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode(), strict_parsing=True))
         write(post=self.path, form=form)
         if self.path != SETTINGS["token_path"] or form.get("grant_type") != "client_credentials":

@@ -21,6 +21,12 @@ impl Conversation {
         self.tls.as_ref()
     }
 
+    /// That the server does not encrypt, where we would have: it does not offer STARTTLS, or it refused
+    /// it with this reply. Told once.
+    pub fn take_no_starttls(&mut self) -> Option<Option<Reply>> {
+        self.no_starttls.take()
+    }
+
     /// The handshake has succeeded, and gives what [`Hop::security`](route::Hop::security) demands.
     /// `exporter` is what it yields for channel binding (RFC 9266), if it does.
     pub fn on_encrypted(&mut self, facts: TlsFacts, exporter: Option<[u8; 32]>) {
@@ -77,10 +83,13 @@ impl Conversation {
             self.advance();
             self.output.command(format_args!("STARTTLS"));
             self.state = State::Securing;
-        } else if self.demands_tls() {
-            self.refused_at(Stage::StartTls, trouble::no_tls(off));
         } else {
-            self.sign_in();
+            self.no_starttls = (!off).then_some(None);
+            if self.demands_tls() {
+                self.refused_at(Stage::StartTls, trouble::no_tls(off));
+            } else {
+                self.sign_in();
+            }
         }
     }
 
@@ -93,8 +102,10 @@ impl Conversation {
         }
         let refused = reply.is_transient() || reply.is_permanent();
         if !refused || reply.code() == 421 {
-            self.refused_by_host(reply);
-        } else if self.demands_tls() {
+            return self.refused_by_host(reply);
+        }
+        self.no_starttls = Some(Some(reply.clone()));
+        if self.demands_tls() {
             self.refused_by_host(trouble::starttls_refused(&reply));
         } else {
             // RFC 3207 section 4: after 454 it is the client's decision whether to go on without.

@@ -7,6 +7,7 @@ use delivery::SentAs;
 use mail::{Failure, QueueId, TlsFacts};
 use queue::{AgentId, Job, JobReport, SiteHost};
 use relay_policy::Rewritten;
+use reports::TlsSighting;
 use route::{Assurance, Hop, Question, Site};
 use smtp::{Dialogue, Said};
 
@@ -86,6 +87,9 @@ pub enum Step {
     /// A host of the site did not take our sign-in: the token that it was given is not to be given
     /// again.
     SignInRefused,
+    /// For the reports that domains ask for: what came of encryption on a connection, or why there is
+    /// none. Told where [`DeliverySettings`](crate::DeliverySettings) ask for it.
+    Encryption(Box<TlsSighting>),
     /// For the log: the content of this message could not be read.
     Unreadable {
         /// The queue id of the message.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::DomainSettings;
-use delivery::{SendAs, SentAs, SignInStart};
+use delivery::{CertificateFlaw, SendAs, SentAs, SignInStart};
 use dkim::{DomainSigner, PrivateKey, PublishedKey, Signer, Signers, Sought, Verifier};
 use mail::{Domain, Host, Mailbox, Place};
 use relay_policy::{NameMap, NamePattern};
@@ -51,6 +51,7 @@ fn delivery() -> DeliverySettings {
         signers: Arc::default(),
         site: "".into(),
         otherwise: None,
+        tells_encryption: false,
     }
 }
 
@@ -1194,7 +1195,10 @@ fn a_handshake_that_is_demanded_and_fails_leads_to_no_clear_text() {
     hop(&mut agent);
     agent.on_connected();
     to_handshake(&mut agent);
-    agent.on_handshake_failed(&HandshakeFault::Certificate("expired".into()));
+    agent.on_handshake_failed(&HandshakeFault::Certificate(
+        CertificateFlaw::Expired,
+        "expired".into(),
+    ));
     let report = report(&mut agent);
     let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
         panic!("{report:?}")
@@ -1417,4 +1421,35 @@ fn what_an_mx_host_refuses_or_may_have_taken_does_not_go_to_the_smart_host() {
         lost.ended.results[..],
         [(0, Outcome::Deferred(_))]
     ));
+}
+
+#[test]
+fn a_host_that_does_not_encrypt_is_told_of_where_somebody_asks() {
+    let mut agent = direct_first(&["bob@a.example"]);
+    agent.delivery.tells_encryption = true;
+    find(&mut agent, "192.0.2.1".parse().ok());
+    connect(&mut agent);
+    for reply in ["220 a", "250 a"] {
+        let conversation = agent.conversation().unwrap();
+        conversation.output().clear();
+        conversation.receive(format!("{reply}\r\n").as_bytes());
+        if reply.starts_with("220") {
+            talk(&mut agent);
+        }
+    }
+    let Step::Encryption(told) = agent.step_as_nobody(NOW) else {
+        panic!("it is not told");
+    };
+    let failure = told.failure.expect("it failed");
+    assert_eq!(
+        (&*failure.kind, failure.destination, &*told.policy.domain),
+        (
+            "starttls-not-supported",
+            "192.0.2.1".parse().ok(),
+            "a.example"
+        )
+    );
+    // Once.
+    hear(&mut agent, &TAKEN);
+    report(&mut agent);
 }

@@ -154,7 +154,7 @@ impl Relay {
                 // Nobody signs in here, and no domain is local.
                 Step::Identify => task.agent.on_identity(Ok(None)),
                 Step::File(_) => task.agent.on_filed(Ok(())),
-                Step::SignInRefused => {}
+                Step::SignInRefused | Step::Encryption(_) => {}
                 Step::Said { peer, said } => world.note(format_args!("{peer}: {said:?}")),
                 Step::Report(report) => {
                     // The next job begins where the connection is.

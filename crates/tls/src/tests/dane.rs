@@ -1,4 +1,5 @@
 use aws_lc_rs::digest;
+use delivery::CertificateFlaw;
 use mail::Domain;
 use rcgen::{CertificateParams, DnType};
 use route::{Security, TlsaRecord};
@@ -73,7 +74,7 @@ async fn dane_ee_wants_the_key_of_the_certificate() {
         records,
     )
     .await;
-    assert!(matches!(made, Err(TlsError::NotTrusted(_))), "{made:?}");
+    assert!(matches!(made, Err(TlsError::NotTrusted(..))), "{made:?}");
 }
 
 #[tokio::test]
@@ -142,19 +143,24 @@ async fn dane_ta_also_wants_dates_name_and_signature() {
     let imitation = Authority::new("root");
     let anchor = || vec![record([2, 1, 1], &root.der())];
     let shown = [
-        (root.sign(&expired(&["mx.example"])), "certificate expired"),
+        (
+            root.sign(&expired(&["mx.example"])),
+            CertificateFlaw::Expired,
+            "certificate expired",
+        ),
         (
             root.sign(&params(&["mx.elsewhere"])),
+            CertificateFlaw::OtherName,
             "certificate is for mx.elsewhere, not mx.example",
         ),
     ];
-    for (shown, why) in shown {
+    for (shown, flaw, why) in shown {
         let made = judge(shown.with(&[&root]).certified(), anchor()).await;
-        assert_eq!(made, Err(TlsError::NotTrusted(why.into())));
+        assert_eq!(made, Err(TlsError::NotTrusted(flaw, why.into())));
     }
     let forged = imitation.sign(&params(&["mx.example"])).with(&[&root]);
     let made = judge(forged.certified(), anchor()).await;
-    assert!(matches!(made, Err(TlsError::NotTrusted(_))), "{made:?}");
+    assert!(matches!(made, Err(TlsError::NotTrusted(..))), "{made:?}");
 }
 
 #[tokio::test]
@@ -181,7 +187,10 @@ async fn records_that_match_nothing() {
     let root = Authority::new("root");
     let shown = || root.sign(&params(&["mx.example"])).with(&[&root]);
     let other = self_signed(&params(&["mx.example"]));
-    let no_match = TlsError::NotTrusted("no TLSA record matches the certificate".into());
+    let no_match = TlsError::NotTrusted(
+        CertificateFlaw::NoRecord,
+        "no TLSA record matches the certificate".into(),
+    );
     let certified = shown();
     let own = certified.der().clone();
     for records in [

@@ -80,7 +80,7 @@ pub(super) fn word(trial: &Trial) -> Option<&Reply> {
 }
 
 fn step_of(stage: Stage, trial: &Trial) -> Step {
-    let distrusted = matches!(trial.fault, Some(HandshakeFault::Certificate(_)));
+    let distrusted = matches!(trial.fault, Some(HandshakeFault::Certificate(..)));
     match stage {
         Stage::Greeting => Step::Banner,
         Stage::Ehlo | Stage::Helo | Stage::Lhlo => Step::Ehlo,
