@@ -110,6 +110,8 @@ fn request(service: &Service, preview: Option<u64>, subject: &Subject) -> Vec<u8
     let uri = format!("icap://{host}/{}", path.trim_start_matches('/'));
     let mut head = RequestHead::new(method, &uri, "ICAP/1.0", host);
     head.field("User-Agent", "Gatepost");
+    // Not 206: that spares a server what it did not change of a content, and no content is taken back
+    // from it, only a verdict. None sends it that was not offered it.
     head.field("Allow", "204");
     if let Some(preview) = preview {
         head.field("Preview", preview);

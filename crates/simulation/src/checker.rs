@@ -49,6 +49,10 @@ pub(crate) struct Checker {
     pub(crate) asked: Option<Timestamp>,
     /// When mail goes to the routes that have hours.
     pub(crate) hours: Option<Hours>,
+    /// Scanners look at all mail.
+    pub(crate) scanned: bool,
+    /// Which of them have answered about a message.
+    scans: BTreeMap<QueueId, BTreeSet<String>>,
     /// Of messages that came as files, the queue id of each.
     files: BTreeMap<usize, QueueId>,
     /// Files that were taken, or set aside as bad.
@@ -153,6 +157,7 @@ impl Checker {
             };
             recipients.insert(address.to_owned(), progress);
         }
+        self.check_scanned(first, &recipients);
         let notice = match &new.content {
             Content::Inline(content) if own => Some(content.to_vec()),
             Content::Inline(_) | Content::Large(_) => None,
@@ -175,6 +180,47 @@ impl Checker {
         match notice {
             Some(notice) => self.on_notice(&notice, new.message.arrived),
             None => self.totals.count("messages stored"),
+        }
+    }
+
+    /// Scanners are asked about a message.
+    pub(crate) fn on_scanning(&mut self, id: QueueId) {
+        self.scans.remove(&id);
+    }
+
+    /// One has answered.
+    pub(crate) fn on_scanned(&mut self, id: QueueId, scanner: &str) {
+        self.totals.count("answers of scanners");
+        self.scans.entry(id).or_default().insert(scanner.to_owned());
+    }
+
+    /// Whether what scanners find in it is to keep a message out.
+    pub(crate) fn is_refused(&self, message: &Submission) -> bool {
+        self.scanned && message.found_by().is_some()
+    }
+
+    /// All of them have seen what is stored, and found nothing, where rules leave that to them.
+    fn check_scanned(&mut self, first: QueueId, recipients: &BTreeMap<String, Progress>) {
+        let none = BTreeSet::new();
+        let seen_by = self.scans.get(&first).unwrap_or(&none);
+        let is_seen = rules::SCANNERS_NAMED
+            .iter()
+            .all(|one| seen_by.contains(*one));
+        for named in recipients.values().map(|progress| &*progress.named) {
+            let owned = self.owner(named).filter(|(_, is_sender)| !is_sender);
+            let Some((submission, _)) = owned.filter(|_| self.scanned) else {
+                continue;
+            };
+            let (number, finds) = (submission.number, submission.found_by());
+            let is_decided = Fate::of(number, named).is_decided();
+            let wrong = match finds {
+                Some(scanner) if seen_by.contains(scanner) => {
+                    "although a scanner found malware in it"
+                }
+                _ if !is_seen && !is_decided => "which some scanner has not seen",
+                _ => continue,
+            };
+            return self.violate(format!("message {number} is taken for {named}, {wrong}"));
         }
     }
 
@@ -454,7 +500,11 @@ impl Checker {
             Fate::Marked => head.strip_prefix(MARK)?,
             Fate::AsItCame | Fate::Moved | Fate::Copied | Fate::Dropped => head,
         };
-        id_in_head(head)
+        id_in_head(if self.scanned {
+            without_scan(head)
+        } else {
+            head
+        })
     }
 
     /// The answer to a delivery reached the agent.
@@ -536,6 +586,16 @@ impl Checker {
             }
         }
     }
+}
+
+/// A head without the field that tells what scanners said, if it begins with that.
+fn without_scan(head: &str) -> &str {
+    if !head.starts_with("X-Gatepost-Scan: ") {
+        return head;
+    }
+    let ends = |at: &usize| !head[at + 2..].starts_with([' ', '\t']);
+    let ends = head.match_indices("\r\n").map(|(at, _)| at).find(ends);
+    ends.map_or(head, |at| &head[at + 2..])
 }
 
 /// The queue id in the `Received` field that we put on top; `None` when the head is not what we

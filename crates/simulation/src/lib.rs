@@ -88,6 +88,8 @@ pub enum Sabotage {
     ForgetFileIds,
     /// A file is removed before its message is stored.
     RemoveFilesEarly,
+    /// A scanner that does not answer is taken for one that found nothing.
+    TrustSilentScanners,
     /// A session gets the answer to another one's question.
     SwapAnswers,
 }

@@ -4,6 +4,7 @@ mod agent;
 mod manager;
 mod pickup;
 mod sabotage;
+mod scanning;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -122,6 +123,13 @@ impl Relay {
     pub(crate) fn on_arrival(&mut self, socket: SocketId, octets: Vec<u8>, world: &mut World) {
         let now = world.now();
         self.on_octets(socket, &octets, world);
+        // Where a connection is broken for both, that is heard before anybody reads.
+        let session = self.sessions.get_mut(&socket);
+        let breaks = octets.is_empty() && session.is_some() && world.fails(50);
+        if breaks && session.is_some_and(|session| session.gives_up(None)) {
+            world.count("sessions broken while scanners were asked");
+            return self.serve(socket, world, |session| session.incoming.on_broken());
+        }
         self.serve(socket, world, |session| {
             if octets.is_empty() {
                 session.incoming.on_end();
@@ -157,6 +165,10 @@ impl Relay {
             RelayEvent::Session(socket, answer) => {
                 self.serve(socket, world, |session| answer(&mut session.incoming));
             }
+            RelayEvent::Scanned(socket, id, scanner, finding) => {
+                self.on_scanned((socket, id), &scanner, finding, world);
+            }
+            RelayEvent::Killed(socket, id) => self.on_killed(socket, id, world),
             RelayEvent::SessionTimer(socket) => {
                 let now = world.now();
                 self.serve(socket, world, |session| session.on_time(now));

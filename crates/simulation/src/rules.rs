@@ -2,6 +2,40 @@
 
 use std::collections::BTreeSet;
 
+/// Two scanners, and the rule before all others about what they find. Without an answer the client is to
+/// come again.
+pub(crate) const SCANNERS: &str = r#"
+[scanner.one]
+kind = "clamd"
+address = "127.0.0.1:3310"
+
+[scanner.two]
+kind = "spamd"
+address = "127.0.0.1:783"
+
+[[screen]]
+name = "infected, says one"
+when = { scanner = "one: infected" }
+then = "refuse"
+
+[[screen]]
+name = "infected, says the other"
+when = { scanner = "two: infected" }
+then = "refuse"
+"#;
+
+/// Their names.
+pub(crate) const SCANNERS_NAMED: [&str; 2] = ["one", "two"];
+
+/// Which of them finds malware in the message of this number, where there may be any.
+pub(crate) fn finds(number: usize) -> Option<&'static str> {
+    match number % 17 {
+        5 => Some("one"),
+        9 => Some("two"),
+        _ => None,
+    }
+}
+
 /// By the number that stands in the subject.
 pub(crate) const RULES: &str = r#"
 [[screen]]
@@ -58,6 +92,14 @@ impl Fate {
             ("hosted2.example", 6..=8) => Self::Marked,
             ("hosted1.example", 9) => Self::Dropped,
             _ => Self::AsItCame,
+        }
+    }
+
+    /// Whether a rule has decided before what scanners say of it beside malware.
+    pub(crate) fn is_decided(self) -> bool {
+        match self {
+            Self::Moved | Self::Dropped => true,
+            Self::AsItCame | Self::Marked | Self::Copied => false,
         }
     }
 

@@ -8,7 +8,7 @@ use route::{Hours, RateUnit, SendRate};
 
 use crate::Sabotage;
 use crate::random::Random;
-use crate::rules::RULES;
+use crate::rules::{RULES, SCANNERS};
 use crate::world::World;
 
 /// What the relay's administrator decided once; a reload changes routes, never this.
@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) by_sender: bool,
     /// Mail for [`ON_DEMAND`](crate::domains::ON_DEMAND) waits until somebody asks for it.
     pub(crate) on_demand: bool,
+    /// Scanners look at all mail.
+    pub(crate) scanned: bool,
     /// How much may go to each site in a time.
     pub(crate) rate: Option<SendRate>,
     /// When mail goes to the routes of [`ROUTES_WITH_HOURS`].
@@ -40,9 +42,12 @@ impl Settings {
             true => TEXT.replace("ASKS", ASKS),
             false => TEXT.replace("ASKS", ""),
         };
+        let scanned = random.chance(40);
+        let scanners = if scanned { SCANNERS } else { "" };
         Self {
-            text: format!("{text}\n{outbound}\n{RULES}"),
+            text: format!("{text}\n{outbound}\n{scanners}\n{RULES}"),
             on_demand,
+            scanned,
             cramped: random.chance(40),
             by_sender: random.chance(40),
             rate: random.chance(30).then(|| rate(random)),

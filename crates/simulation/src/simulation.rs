@@ -51,6 +51,7 @@ impl Simulation {
         let settings = Settings::new(&mut world.random);
         world.checker.pace = Pace::new(settings.rate, settings.by_sender);
         world.checker.hours = settings.hours.clone();
+        world.checker.scanned = settings.scanned;
         world.checker.asked = settings.on_demand.then_some(Timestamp::default());
         let relay = Some(Relay::start(settings.setup(0, &world), &mut world));
         let mut simulation = Self {

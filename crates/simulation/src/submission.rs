@@ -1,6 +1,6 @@
 use crate::domains::{BLOCKED, Class, FOREIGN, HOPELESS, HOSTED, SENDERS};
 use crate::random::Random;
-use crate::rules::Fate;
+use crate::rules::{self, Fate};
 
 /// A message that a client wants sent: one sender, some recipients, one content. Every address
 /// carries its number, so that whatever turns up anywhere can be traced to it.
@@ -114,7 +114,7 @@ impl Submission {
     }
 
     /// The command that begins it, with parameters or without.
-    pub(crate) fn mail(&self, extended: bool) -> String {
+    pub(crate) fn mail(&self, extended: bool, prdr: bool) -> String {
         let (number, size) = (self.number, self.content.len());
         let sender = self.sender.as_deref().unwrap_or_default();
         if !extended {
@@ -126,7 +126,13 @@ impl Submission {
             1 => format!(" RET=HDRS ENVID=e{number}"),
             _ => String::new(),
         };
-        format!("MAIL FROM:<{sender}> SIZE={size}{body}{ret}\r\n")
+        let prdr = if prdr { " PRDR" } else { "" };
+        format!("MAIL FROM:<{sender}> SIZE={size}{body}{ret}{prdr}\r\n")
+    }
+
+    /// Which scanner finds malware in it; programs of this machine send none.
+    pub(crate) fn found_by(&self) -> Option<&'static str> {
+        rules::finds(self.number).filter(|_| !self.is_file)
     }
 
     pub(crate) fn recipient(&self, address: &str) -> Option<&Recipient> {

@@ -26,6 +26,8 @@ pub(super) struct Connection {
     leaves: bool,
     pipelines: bool,
     sends_chunks: bool,
+    /// It takes a reply for each recipient (PRDR), where that is offered.
+    prdr: bool,
     /// It says HELO, and so has no parameters.
     helo: bool,
 }
@@ -41,6 +43,8 @@ enum Command {
     Data,
     /// The content after 354, or its last chunk: it has the answer that counts.
     Content,
+    /// The same about one recipient, by its place.
+    Each(usize),
     /// A chunk that is not the last.
     Chunk,
     /// NOOP, RSET, VRFY, ETRN.
@@ -69,6 +73,7 @@ impl Connection {
             leaves: random.chance(60),
             pipelines: random.chance(60),
             sends_chunks: random.chance(40),
+            prdr: random.chance(50),
             helo: random.chance(10),
         }
     }
@@ -118,12 +123,20 @@ impl Connection {
             Command::Hello if code == 250 => {
                 self.sends_chunks &= text.contains("CHUNKING");
                 self.pipelines &= text.contains("PIPELINING");
+                self.prdr &= text.contains("PRDR");
             }
             Command::Greeting | Command::Hello | Command::Quit => return false,
             Command::Rcpt(at) => self.on_rcpt(at, code, open, world),
             Command::Data if code == 354 => self.say_content(),
             Command::Mail | Command::Chunk if code / 100 != 2 => self.todo.clear(),
             Command::Mail | Command::Data | Command::Chunk | Command::Idle => {}
+            Command::Content if code == 353 => {
+                self.sent.push_front(Command::Content);
+                for at in self.accepted.iter().rev() {
+                    self.sent.push_front(Command::Each(*at));
+                }
+            }
+            Command::Each(at) => self.on_each(at, code, world),
             Command::Content => self.on_answer(code, text, open, world),
         }
         true
@@ -147,6 +160,16 @@ impl Connection {
         }
     }
 
+    /// What becomes of a message for one recipient.
+    fn on_each(&mut self, at: usize, code: u16, world: &mut World) {
+        if code / 100 == 4 {
+            world.count("messages postponed for some");
+            self.accepted.retain(|one| *one != at);
+        } else if code / 100 != 2 {
+            world.violate(format!("a message was refused for one alone: {code}"));
+        }
+    }
+
     /// The answer to a whole message.
     fn on_answer(&mut self, code: u16, text: &str, open: &mut Open, world: &mut World) {
         let Some(message) = &self.message else { return };
@@ -158,7 +181,9 @@ impl Connection {
             world.checker.on_promise(message, id, &self.accepted);
         } else if code / 100 == 5 && code != 503 && code != 554 {
             world.count("messages refused");
-            if !message.smuggles {
+            if world.checker.is_refused(message) {
+                world.count("messages refused for what a scanner found");
+            } else if !message.smuggles {
                 world.violate(format!("message {number} was refused: {code} {text}"));
             }
         } else {
@@ -199,6 +224,7 @@ impl Connection {
             | Command::Hello
             | Command::Data
             | Command::Content
+            | Command::Each(_)
             | Command::Quit => true,
         })
     }
@@ -228,7 +254,8 @@ impl Connection {
             self.say(Command::Idle, "RSET\r\n");
         }
         let message = Arc::clone(&world.checker.submissions[*number]);
-        self.say(Command::Mail, message.mail(!self.helo));
+        let prdr = self.prdr && !self.helo;
+        self.say(Command::Mail, message.mail(!self.helo, prdr));
         for at in recipients {
             let rcpt = message.recipients[*at].rcpt(!self.helo);
             self.say(Command::Rcpt(*at), rcpt);

@@ -5,16 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{Rates, Slot, Subject};
-use dkim::Signers;
-use engine::{
-    Action, Arrival, ArrivalStep, Coming, Incoming, Pending, Screened, Screening, Setup, Storing,
-    TurnedAway,
-};
+use engine::{Action, Arrival, ArrivalStep, Coming, Incoming, Pending, Setup, Storing, TurnedAway};
 use mail::{Client, QueueId, Timestamp};
 use reception::{End, SessionFact};
 use relay_policy::{Answer, Consulted, Fact, Familiar, Greylisted, Question};
 use spool::{Spool, SpoolError};
 
+use super::scanning::Scanning;
 use super::{Relay, sabotage};
 use crate::Sabotage;
 use crate::domains::{self, Class};
@@ -24,9 +21,11 @@ use crate::world::{Asker, RelayEvent, SocketId, World};
 pub(super) struct Session {
     pub(super) incoming: Incoming,
     slot: Option<Slot>,
-    socket: SocketId,
+    pub(super) socket: SocketId,
     /// The configuration under which it began.
-    setup: Arc<Setup>,
+    pub(super) setup: Arc<Setup>,
+    /// Its message, while scanners look at it.
+    pub(super) scanning: Option<Box<Scanning>>,
     /// When it has had its time.
     deadline: Option<Timestamp>,
     /// The name of its message, where it has one already.
@@ -87,6 +86,7 @@ impl Relay {
                         setup: Arc::clone(&self.setup),
                         slot,
                         socket,
+                        scanning: None,
                         deadline: None,
                         id: None,
                     });
@@ -158,6 +158,7 @@ impl Session {
             incoming,
             slot: None,
             socket,
+            scanning: None,
             setup,
             deadline: None,
             id: Some(id),
@@ -218,7 +219,7 @@ impl Session {
                 };
                 world.answer(socket, 20, |incoming| incoming.on_written(written));
             }
-            Action::Screen(screening) => screen(*screening, &mut self.incoming, world),
+            Action::Screen(screening) => self.screen(*screening, world),
             Action::Store(messages) => self.store(messages, rates, world),
             // The relay does these: the last of all, which ends the session, among them.
             Action::Start(_) | Action::Close { .. } => {}
@@ -235,23 +236,6 @@ impl Session {
         let listener = sabotage::listener(self.socket, &change, world);
         world.commit(change, Asker::Session(listener, Box::new(pending)));
     }
-}
-
-/// Nobody asks DNS about senders in this world.
-fn screen(mut screening: Screening, incoming: &mut Incoming, world: &mut World) {
-    let World {
-        spool,
-        random,
-        clock,
-        ..
-    } = world;
-    let judgement = match screening.read(clock.now()) {
-        Ok(()) => screening.run(&Signers::default(), spool, &mut || {
-            random.queue_id(clock.now())
-        }),
-        Err(trouble) => Screened::Failed(trouble).into(),
-    };
-    incoming.on_screened(judgement.screened, judgement.each);
 }
 
 /// What is found out about a client.

@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
 use engine::{Agent, Incoming, Order, Pending, dispatch};
+use mail::QueueId;
 use queue::AgentId;
+use screening::Finding;
 use spool::{Commit, Verb};
 
 use super::SocketId;
@@ -54,6 +58,10 @@ pub(crate) enum RelayEvent {
     FolderSynced,
     /// A session has its answer.
     Session(SocketId, Hearing<Incoming>),
+    /// A scanner has answered a session about this message.
+    Scanned(SocketId, QueueId, Arc<str>, Finding),
+    /// An operator ends the session, while scanners look at this message.
+    Killed(SocketId, QueueId),
     /// A session has had its time, if it did not set another one since.
     SessionTimer(SocketId),
     /// An agent has what it waited for, if this is the number of its wait.
