@@ -294,12 +294,17 @@ fn a_resolver_that_cannot_prove_or_has_no_tcp_is_told() {
         "--block-list",
         "off",
     ];
-    let zone = "relay.test. A 192.0.2.1\n";
-    for (validation, result, words) in [
-        (Validation::On, "ok", "and what there is not"),
-        (Validation::Off, "note", "does not validate"),
+    // What lies between the first two is denied by a record of its own, whose signature has a length
+    // that no other has.
+    let zone = "a.a.a. A 192.0.2.1\nh. A 192.0.2.1\n";
+    // Without signatures on what denies a name nobody can tell that it is not there.
+    let undenied = [("RRSIG\tNSEC 13 3 ", "RRSIG\tTXT 13 3 ")];
+    for (validation, forged, result, words) in [
+        (Validation::On, &[][..], "ok", "and what there is not"),
+        (Validation::On, &undenied[..], "FAIL", "so mail would wait"),
+        (Validation::Off, &[][..], "note", "does not validate"),
     ] {
-        let signed = SignedZone::start(network, zone, "", &[], validation);
+        let signed = SignedZone::start(network, zone, "", forged, validation);
         let relay = Relay::prepare(Network::new(), &signed.config());
         has(
             &findings(&asked(&relay, &[], &off)),

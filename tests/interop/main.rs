@@ -68,6 +68,7 @@ mod dns_lists;
 mod doctor;
 mod drop_directory;
 mod envelopes;
+mod five_minutes;
 mod forwarding;
 mod full_disk;
 mod greylisting;

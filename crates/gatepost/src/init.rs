@@ -22,7 +22,7 @@ use serde_json::json;
 
 use self::draft::Draft;
 use self::records::Record;
-use crate::cli::{Cli, InitArguments};
+use crate::cli::{Cli, DEFAULT_CONFIG, InitArguments};
 use crate::exit::{Failure, Outcome};
 use crate::output::{self, say};
 use crate::{account, config_commands, dkim_commands, relay_prove};
@@ -80,9 +80,13 @@ fn tell(
     for record in records {
         say!("{record}");
     }
-    let file = path.display();
-    say!("\nNext: gatepost run --config {file}");
-    say!("      gatepost doctor --config {file}");
+    let by = if cli.config == Path::new(DEFAULT_CONFIG) {
+        String::new()
+    } else {
+        format!(" --config {}", path.display())
+    };
+    say!("\nNext: gatepost doctor{by}");
+    say!("      gatepost run{by}");
     Ok(())
 }
 
