@@ -17,6 +17,7 @@
 //! and what was not seen for longest is forgotten first. All of it is expendable: without it
 //! everybody waits once more.
 
+mod constant_sender;
 mod file;
 mod history;
 mod reputation;

@@ -131,6 +131,28 @@ fn whoever_comes_again_in_time_passes_and_is_known_from_then_on() {
 }
 
 #[test]
+fn a_sender_that_is_another_one_for_each_message_is_known_all_the_same() {
+    let mut world = World::new();
+    for (number, tag) in [(1, "2105a1b2c3"), (2, "2119ffeedd")] {
+        let batv = format!("prvs={tag}=ann@out.test");
+        let verp = format!("list-return-{number}-bob=ours.test@lists.test");
+        for sender in [batv, verp] {
+            let one = approach("203.0.113.9", &sender, "bob@ours.test");
+            let (first, again) = match number {
+                1 => ("waits 300, seen now", "retried after 300"),
+                _ => ("known", "known"),
+            };
+            assert_eq!(world.ask(&one, false, number * 1000), first, "{sender}");
+            assert_eq!(
+                world.ask(&one, false, number * 1000 + 300),
+                again,
+                "{sender}"
+            );
+        }
+    }
+}
+
+#[test]
 fn whoever_comes_too_late_begins_anew() {
     let mut world = World::new();
     let ann = ann("2001:db8::1");

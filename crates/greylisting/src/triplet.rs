@@ -2,11 +2,13 @@ use ipnet::IpNet;
 use mail::Domain;
 use relay_policy::Approach;
 
+use crate::constant_sender::constant_sender;
+
 /// Who wrote to whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Triplet {
     pub origin: Origin,
-    /// In lower case: nobody tells two senders apart by that. Empty for the null sender.
+    /// What is constant of it. Empty for the null sender.
     pub sender: Box<str>,
     /// In lower case.
     pub recipient: Box<str>,
@@ -24,7 +26,7 @@ impl Triplet {
     pub fn new(origin: Origin, approach: &Approach) -> Self {
         Self {
             origin,
-            sender: approach.sender.as_str().to_lowercase().into(),
+            sender: constant_sender(approach.sender.as_str()),
             recipient: approach.recipient.as_str().to_lowercase().into(),
         }
     }
