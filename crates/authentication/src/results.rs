@@ -40,6 +40,14 @@ pub struct Summary {
     pub policy: &'static str,
 }
 
+impl Summary {
+    /// Whether DMARC fails and nobody who is believed vouches for the author.
+    pub fn is_forged(&self) -> bool {
+        // There is a policy where it fails, but for who is vouched for.
+        self.dmarc == "fail" && !self.policy.is_empty()
+    }
+}
+
 impl Results {
     /// In a word each.
     pub fn summary(&self) -> Summary {
@@ -176,4 +184,28 @@ fn policy(outcome: Option<&dmarc::Outcome>) -> &'static str {
         Policy::Quarantine => "quarantine",
         Policy::Reject => "reject",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_forged_unless_somebody_vouches_for_it() {
+        for (dmarc, policy, expected) in [
+            ("fail", "reject", true),
+            ("fail", "none", true),
+            ("fail", "", false),
+            ("temperror", "reject", false),
+            ("pass", "", false),
+            ("", "", false),
+        ] {
+            let summary = Summary {
+                dmarc,
+                policy,
+                ..Summary::default()
+            };
+            assert_eq!(summary.is_forged(), expected, "{summary:?}");
+        }
+    }
 }

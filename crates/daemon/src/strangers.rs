@@ -114,7 +114,7 @@ impl Known {
             stranger,
             is_proven: summary.spf == "pass",
         };
-        if summary.dmarc == "fail" {
+        if summary.is_forged() {
             known.did(services, Deed::Forged);
         }
         Some(Box::new(known))

@@ -6,12 +6,19 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::tls::TlsTally;
-use crate::{Aggregate, Period, Published, Record, Report, TlsReport, TlsSighting};
+use crate::{Aggregate, Checked, Period, Published, Record, Report, TlsReport, TlsSighting};
 
-/// Domains that are told of at most, and rows of all their reports together: beyond, messages are not
-/// counted. A row takes less than 1 KiB.
+/// Domains that are told of at most, rows of all their reports together, and octets that these take:
+/// beyond, messages are not counted. A row takes less than 1 KiB unless strangers make it long.
 const DOMAINS_MAX: usize = 5_000;
 const ROWS_MAX: usize = 20_000;
+const OCTETS_MAX: usize = 20 << 20;
+/// What a row takes beside its texts, and each check in it.
+const ROW_OCTETS: usize = 400;
+const CHECK_OCTETS: usize = size_of::<Checked>();
+/// Places of one domain that are remembered, and octets of one.
+const URIS_MAX: usize = 20;
+const URI_OCTETS_MAX: usize = 500;
 
 /// What domains that ask for reports are to be told, counted until it is reported: what comes in their
 /// name (DMARC), and how connections to their hosts are encrypted.
@@ -22,6 +29,8 @@ pub struct Tally {
     /// By the domain that has the record.
     domains: BTreeMap<String, Counted>,
     rows: usize,
+    /// Of the rows.
+    octets: usize,
     tls: TlsTally,
     /// Messages and connections that there was no room for.
     left_out: u64,
@@ -89,19 +98,26 @@ impl Tally {
     pub fn add(&mut self, sighting: Sighting) {
         let Sighting {
             published,
-            uris,
+            mut uris,
             mut record,
             is_report,
         } = sighting;
         record.count = 0;
+        uris.retain(|uri| uri.len() <= URI_OCTETS_MAX);
+        uris.truncate(URIS_MAX);
+        let octets = record.octets();
+        let has_room = self.rows < ROWS_MAX && self.octets + octets <= OCTETS_MAX;
         let is_known = self.domains.contains_key(&published.domain);
         let known = self.domains.get(&published.domain);
         let is_row = known.is_some_and(|counted| counted.rows.contains_key(&record));
-        if !is_row && self.rows >= ROWS_MAX || !is_known && self.domains.len() >= DOMAINS_MAX {
+        if !is_row && !has_room || !is_known && self.domains.len() >= DOMAINS_MAX {
             self.left_out = self.left_out.saturating_add(1);
             return;
         }
-        self.rows += usize::from(!is_row);
+        if !is_row {
+            self.rows += 1;
+            self.octets += octets;
+        }
         let counted = self
             .domains
             .entry(published.domain.clone())
@@ -191,6 +207,7 @@ impl Tally {
                 published: report.published,
             };
             tally.rows += counted.rows.len();
+            tally.octets += counted.rows.keys().map(Record::octets).sum::<usize>();
             let name = counted.published.domain.clone();
             tally.domains.insert(name, counted);
         }
@@ -198,6 +215,25 @@ impl Tally {
             tally.tls = TlsTally::from_value(tls)?;
         }
         Some(tally)
+    }
+}
+
+impl Record {
+    /// What it takes, roughly.
+    fn octets(&self) -> usize {
+        let checks = self.dkim.iter().chain(&self.spf);
+        let checks = checks.map(|one| {
+            let optional = [&one.selector, &one.scope, &one.human_result];
+            let texts = optional
+                .into_iter()
+                .flatten()
+                .chain([&one.domain, &one.result]);
+            CHECK_OCTETS + texts.map(String::len).sum::<usize>()
+        });
+        let named = &self.identifiers;
+        let optional = [&named.envelope_from, &named.envelope_to];
+        let names = optional.into_iter().flatten().chain([&named.header_from]);
+        ROW_OCTETS + checks.sum::<usize>() + names.map(String::len).sum::<usize>()
     }
 }
 
@@ -235,7 +271,7 @@ mod tests {
     use dmarc::Policy;
 
     use super::*;
-    use crate::{Checked, Disposition, Evaluated, Identifiers, PolicyKind, TlsPolicy};
+    use crate::{Disposition, Evaluated, Identifiers, PolicyKind, TlsPolicy};
 
     fn sighting(domain: &str, source: u32, p: Policy) -> Sighting {
         Sighting {
@@ -368,6 +404,33 @@ mod tests {
             tally.add(sighting(&format!("d{number}.test"), 1, Policy::None));
         }
         assert_eq!((tally.domains.len(), tally.left_out()), (DOMAINS_MAX, 1));
+    }
+
+    #[test]
+    fn strangers_cannot_make_rows_so_long_that_they_take_more_memory() {
+        let mut tally = Tally::new(0);
+        let mut long = sighting("a.test", 0, Policy::None);
+        long.record.dkim = vec![
+            Checked {
+                domain: "d".repeat(250),
+                selector: Some("s".repeat(250)),
+                ..Checked::default()
+            };
+            10
+        ];
+        long.uris = vec!["mailto:".into(); 100];
+        long.uris.insert(0, "x".repeat(501).into());
+        for source in 0..ROWS_MAX as u32 {
+            long.record.source = std::net::Ipv4Addr::from_bits(source).into();
+            tally.add(long.clone());
+        }
+        assert!(tally.octets <= OCTETS_MAX);
+        let rows = tally.rows;
+        assert!((2_000..6_000).contains(&rows), "{rows}");
+        assert_eq!(tally.left_out(), (ROWS_MAX - rows) as u64);
+        assert_eq!(tally.domains["a.test"].uris.len(), URIS_MAX);
+        let octets = tally.to_octets();
+        assert_eq!(Tally::from_octets(&octets), Some(tally));
     }
 
     #[test]
