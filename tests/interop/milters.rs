@@ -185,6 +185,23 @@ fn what_a_milter_says_becomes_of_the_message() {
 }
 
 #[test]
+fn a_milter_that_hangs_holds_up_its_own_mail_for_its_time_and_no_other() {
+    let milter = Milter::all_calls();
+    let (relay, server) = relay(&milter, "timeout = \"1s\"\nto = \"bob@hosted.test\"\n");
+    signal("STOP", milter.process.id());
+    assert!(sent(&relay, "nothing").starts_with("451 4.3.0"));
+    let beside =
+        stranger(&relay).submit("ann@client.test", &["eve@hosted.test"], &message("beside"));
+    assert_eq!(beside.code, 250);
+    server.wait_for("beside");
+    signal("CONT", milter.process.id());
+    until_true("the milter to be asked again", seconds(30), || {
+        sent(&relay, "nothing").starts_with("250 ")
+    });
+    server.wait_for("nothing");
+}
+
+#[test]
 fn recipients_are_a_milters_to_take_out_and_to_add_within_its_bounds() {
     let milter = Milter::all_calls();
     let (relay, server) = relay(&milter, "");
