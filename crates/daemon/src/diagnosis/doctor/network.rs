@@ -19,6 +19,8 @@ const HOSTS_MAX: usize = 3;
 const HOST_WAIT: Duration = Duration::from_secs(7);
 /// So much of a greeting is read.
 const GREETING_BYTES: usize = 512;
+/// In place of the greeting of who speaks TLS from the first octet.
+const OPEN: &str = "connected, for TLS from the first octet";
 /// A name that is nowhere, right below the root: its signed denial has to come through the resolver.
 const NOWHERE: &str = "gatepost-doctor-asks-for-nobody";
 /// Where TLSA records of mail servers stand.
@@ -98,7 +100,12 @@ pub(super) async fn denial(inquiries: &Inquiries) -> Examined {
             let text = format!("does not answer for what there is not, so mail would wait: {why}");
             examined(Mark::Fail, text).cure(validating)
         }
-        _ => {
+        Answer::NoData { secure: false }
+        | Answer::NoSuchName
+        | Answer::Mx { .. }
+        | Answer::Addresses { .. }
+        | Answer::Tlsa { .. }
+        | Answer::MtaSts(_) => {
             examined(Mark::Warning, "does not prove what there is not".to_owned()).cure(validating)
         }
     }
@@ -126,7 +133,7 @@ pub(super) async fn way_out(inquiries: &Inquiries, probe: &Domain) -> Examined {
     let mut troubles = Vec::new();
     for hop in hops.iter().take(HOSTS_MAX) {
         match greeted(hop, source).await {
-            Ok(greeting) if greeting.starts_with('2') => {
+            Ok(greeting) if greeting.starts_with('2') || greeting == OPEN => {
                 return examined(Mark::Ok, format!("{}: {greeting}", hop.name));
             }
             Ok(greeting) => troubles.push(format!("{}: {greeting}", hop.name)),
@@ -143,7 +150,7 @@ pub(super) async fn way_out(inquiries: &Inquiries, probe: &Domain) -> Examined {
 async fn greeted(hop: &Hop, source: Option<IpAddr>) -> Result<String, String> {
     let mut stream = lookups::connect(&hop.address, source, HOST_WAIT).await?;
     if hop.implicit_tls {
-        return Ok("2, by its connection: it speaks TLS from the first octet".to_owned());
+        return Ok(OPEN.to_owned());
     }
     let mut octets = [0; GREETING_BYTES];
     let read = timeout(HOST_WAIT, stream.read(&mut octets)).await;
