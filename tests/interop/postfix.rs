@@ -31,11 +31,35 @@ impl Postfix {
         let folder = TempDir::new().expect("a temporary folder");
         let postfix = Postfix { address, folder };
         postfix.write_files(settings, services);
-        postfix.control("start").expect_code(0);
+        postfix.launch()
+    }
+
+    fn launch(self) -> Postfix {
+        self.control("start").expect_code(0);
         until_true("Postfix to listen", seconds(START_SECONDS_MAX), || {
-            std::net::TcpStream::connect(address).is_ok()
+            std::net::TcpStream::connect(self.address).is_ok()
         });
-        postfix
+        self
+    }
+
+    /// The folder of main.cf.
+    pub fn configuration(&self) -> PathBuf {
+        self.path("etc")
+    }
+
+    /// The same with files of its own beside main.cf.
+    pub fn start_among(address: SocketAddr, settings: &str, files: &[(&str, &str)]) -> Postfix {
+        need_root("Postfix's master process does");
+        let folder = TempDir::new().expect("a temporary folder");
+        let postfix = Postfix { address, folder };
+        postfix.write_files(settings, "");
+        for (name, content) in files {
+            let path = postfix.path("etc").join(name);
+            fs::write(&path, content).expect("a file beside main.cf");
+            let hashed = format!("hash:{}", text(&path));
+            run("postmap", &["-c", &text(&postfix.path("etc")), &hashed]);
+        }
+        postfix.launch()
     }
 
     fn write_files(&self, settings: &str, services: &str) {
@@ -54,15 +78,21 @@ impl Postfix {
 
     fn main_cf(&self, settings: &str) -> String {
         let folder = text(self.folder.path());
-        format!(
+        let common = format!(
             "compatibility_level = 3.6\nqueue_directory = {folder}/queue\ndata_directory = {folder}/data\n\
              maillog_file = {folder}/log\nmaillog_file_prefixes = {folder}\n\
              myhostname = postfix.test\nmyorigin = postfix.test\nmydestination =\n\
              inet_protocols = ipv4\nmynetworks = 127.0.0.0/8\nalias_maps =\nalias_database =\n\
              smtp_dns_support_level = disabled\nsmtp_host_lookup = native\nsmtpd_peername_lookup = no\n\
              local_transport = error:no local mail here\nsmtpd_tls_security_level = none\nsmtp_tls_security_level = none\n\
-             minimal_backoff_time = 1s\nmaximal_backoff_time = 2s\nqueue_run_delay = 1s\n{settings}\n"
-        )
+             minimal_backoff_time = 1s\nmaximal_backoff_time = 2s\nqueue_run_delay = 1s\n"
+        );
+        // Each process warns of a setting that is written twice, and the one that takes the warnings may
+        // then wait for itself.
+        let name = |line: &str| line.split('=').next().map(|name| name.trim().to_owned());
+        let again = |line: &&str| settings.lines().any(|other| name(other) == name(line));
+        let common: Vec<&str> = common.lines().filter(|line| !again(line)).collect();
+        format!("{}\n{settings}\n", common.join("\n"))
     }
 
     fn master_cf(&self) -> String {

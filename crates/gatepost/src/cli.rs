@@ -72,6 +72,13 @@ pub enum Command {
         #[command(subcommand)]
         verb: ConfigVerb,
     },
+    /// Make a configuration from that of another mail server, with a table of what became of each
+    /// setting. Nothing is changed there, and nothing is put in force here.
+    Import {
+        /// Whose configuration it is.
+        #[command(subcommand)]
+        source: ImportSource,
+    },
     /// Ask who may relay.
     Relay {
         /// Which of these.
@@ -326,6 +333,34 @@ pub enum ConfigVerb {
     },
     /// Print all options as a JSON schema, by which an editor completes and checks the file.
     Schema,
+}
+
+/// `gatepost import ...`
+#[derive(Debug, Subcommand)]
+pub enum ImportSource {
+    /// Postfix: main.cf, master.cf and the tables that they name, in their source texts.
+    Postfix {
+        /// The folder with main.cf, or a copy of it. What lies elsewhere is read where main.cf says.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Where it goes.
+        #[command(flatten)]
+        to: ImportTo,
+    },
+}
+
+/// Where the results of `gatepost import` go.
+#[derive(Debug, Args)]
+pub struct ImportTo {
+    /// The file for the configuration. Default: standard output.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The file for the table of what became of each setting. Default: standard error.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write over files that are there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `gatepost relay ...`

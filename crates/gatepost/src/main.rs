@@ -15,6 +15,7 @@ mod doctor;
 mod exit;
 mod greylist;
 mod guardian;
+mod import_commands;
 mod init;
 mod log_test_syslog;
 mod log_trace;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Command::Status { metrics: true } => status::metrics(&cli),
         Command::Version => output::version(&cli),
         Command::Config { verb } => config_commands::command(&cli, verb),
+        Command::Import { source } => import_commands::command(&cli, source),
         Command::Relay {
             verb: RelayVerb::Check(arguments),
         } => relay_check::check(&cli, arguments),

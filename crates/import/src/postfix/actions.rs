@@ -1,0 +1,69 @@
+//! What stands on the right side of an access table.
+
+/// What an access table says of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    Permit,
+    Reject,
+    /// With 4yz, so that it comes again; here it hears 5yz.
+    RejectForNow,
+    /// Nothing is said.
+    Dunno,
+    /// `permit_auth_destination`
+    PermitHosted,
+    /// `reject_unauth_destination`
+    RejectForeign,
+    /// Something that is done elsewhere here, or nowhere.
+    Other,
+}
+
+impl Action {
+    pub fn parse(value: &str) -> Self {
+        let word = value
+            .split_whitespace()
+            .next()
+            .unwrap_or("")
+            .to_ascii_uppercase();
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        match &*word {
+            "OK" | "PERMIT" => Self::Permit,
+            "REJECT" => Self::Reject,
+            "DEFER" | "DEFER_IF_PERMIT" => Self::RejectForNow,
+            "DUNNO" | "DEFER_IF_REJECT" | "INFO" | "WARN" => Self::Dunno,
+            "PERMIT_AUTH_DESTINATION" => Self::PermitHosted,
+            "REJECT_UNAUTH_DESTINATION" | "DEFER_UNAUTH_DESTINATION" => Self::RejectForeign,
+            code if code.len() == 3 && digits(code) && code.starts_with('5') => Self::Reject,
+            code if code.len() == 3 && digits(code) && code.starts_with('4') => Self::RejectForNow,
+            number if digits(number) => Self::Permit,
+            _ => Self::Other,
+        }
+    }
+
+    pub fn rejects(&self) -> bool {
+        matches!(self, Self::Reject | Self::RejectForNow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_known_by_their_word() {
+        for (value, action) in [
+            ("OK", Action::Permit),
+            ("permit", Action::Permit),
+            ("1234567", Action::Permit),
+            ("reject no thanks", Action::Reject),
+            ("554 5.7.1 no", Action::Reject),
+            ("450 later", Action::RejectForNow),
+            ("DEFER_IF_PERMIT x", Action::RejectForNow),
+            ("dunno", Action::Dunno),
+            ("permit_auth_destination", Action::PermitHosted),
+            ("FILTER smtp:x", Action::Other),
+            ("", Action::Other),
+        ] {
+            assert_eq!(Action::parse(value), action, "{value}");
+        }
+    }
+}
