@@ -347,6 +347,15 @@ pub enum ImportSource {
         #[command(flatten)]
         to: ImportTo,
     },
+    /// The SMTP service of IIS: MetaBase.xml of IIS 6, and of Windows Server 2008 to 2022.
+    Iis {
+        /// MetaBase.xml, or a copy of it: it lies in C:\Windows\System32\inetsrv.
+        #[arg(value_name = "METABASE.xml")]
+        file: PathBuf,
+        /// Where it goes.
+        #[command(flatten)]
+        to: ImportTo,
+    },
 }
 
 /// Where the results of `gatepost import` go.

@@ -24,6 +24,13 @@ pub fn command(cli: &Cli, source: &ImportSource) -> Outcome {
             let folder = Folder(directory.clone());
             (import::postfix(&folder, &environment), to)
         }
+        ImportSource::Iis { file, to } => {
+            let unreadable =
+                |why| Failure::Configuration(format!("cannot read {}: {why}", file.display()));
+            let octets = read_file(file).map_err(unreadable)?;
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            (import::iis(&name, &octets, &environment), to)
+        }
     };
     let imported = imported.map_err(|refused| Failure::Configuration(refused.to_string()))?;
     let judgement = proved(&imported.configuration)?;

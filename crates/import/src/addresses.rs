@@ -69,6 +69,25 @@ impl Addresses {
         (first.last() == Some(address)).then_some(set)
     }
 
+    /// Address and mask; a mask with holes is none.
+    pub fn masked(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Self> {
+        let mask = u32::from(mask);
+        let bits = mask.leading_ones();
+        let plain = bits == mask.count_ones();
+        let bits = u8::try_from(bits).ok().filter(|_| plain)?;
+        Self::block(IpAddr::V4(address), bits)
+    }
+
+    /// All of them in one.
+    pub fn of(sets: Vec<Self>) -> Self {
+        let v4 = sets.iter().flat_map(|set| set.v4.iter().copied()).collect();
+        let v6 = sets.iter().flat_map(|set| set.v6.iter().copied()).collect();
+        Self {
+            v4: joined(v4),
+            v6: joined(v6),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }

@@ -4,15 +4,19 @@
 //! Nothing is read here but through [`Sources`]. Every result has been read by [`config::parse`], which
 //! refuses open relays: what of the source would make one is left out, and the table says so.
 
+mod address_list;
 mod addresses;
 mod checked;
 mod draft;
+mod iis;
+mod octets;
 mod postfix;
 mod report;
 
 use std::fmt;
 
 pub use config::Environment;
+pub use iis::iis;
 pub use postfix::postfix;
 pub use report::{Fate, Origin, Report, Row};
 
