@@ -13,7 +13,7 @@ mod servers;
 mod veiled;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -53,9 +53,13 @@ pub fn reopen() -> io::Result<()> {
     FILE.get().map_or(Ok(()), Reopened::open)
 }
 
+/// Octets of lines that are written at one time.
+const BUFFER_OCTETS: usize = 64 << 10;
+
 /// A file that can be exchanged between two lines.
 struct LogFile {
-    file: File,
+    /// Written to when nobody has anything more to say: one call for many lines.
+    file: BufWriter<File>,
     /// That are in it.
     octets: u64,
     /// That it may have; a device or a pipe has no such limit.
@@ -82,7 +86,7 @@ impl LogFile {
             } else {
                 u64::MAX
             },
-            file,
+            file: BufWriter::with_capacity(BUFFER_OCTETS, file),
             reopened: Reopened {
                 path: path.into(),
                 next: Arc::default(),
@@ -90,14 +94,17 @@ impl LogFile {
         })
     }
 
+    /// What was said before goes to the file before, if it takes it.
     fn go_on_in(&mut self, file: File) {
+        let _written = self.file.flush();
         self.octets = file.metadata().map_or(0, |facts| facts.len());
-        self.file = file;
+        self.file = BufWriter::with_capacity(BUFFER_OCTETS, file);
     }
 
     /// Begins anew: what there is becomes the file before it, or, where its folder does not let that
     /// be, is no more.
     fn turn(&mut self) -> io::Result<()> {
+        self.file.flush()?;
         let path = &self.reopened.path;
         let mut before = path.as_os_str().to_owned();
         before.push(".1");
@@ -109,7 +116,7 @@ impl LogFile {
         match moved.and_then(|()| append_to(path)) {
             Ok(next) => self.go_on_in(next),
             Err(_) => {
-                self.file.set_len(0)?;
+                self.file.get_ref().set_len(0)?;
                 self.octets = 0;
             }
         }
@@ -248,12 +255,14 @@ mod tests {
             log.write_all(format!("line {number}\n").as_bytes())
                 .unwrap();
         }
+        log.flush().unwrap();
         assert_eq!(read_to_string(&path).unwrap(), "line 6\nline 7\n");
         assert_eq!(read_to_string(&before).unwrap(), "line 4\nline 5\n");
         // Moved away by somebody who did not say so: his is left as it is.
         let away = folder.path().join("away");
         fs::rename(&path, &away).unwrap();
         log.write_all(b"line 8\n").unwrap();
+        log.flush().unwrap();
         assert_eq!(read_to_string(&away).unwrap(), "line 6\nline 7\n");
         assert_eq!(read_to_string(&path).unwrap(), "line 8\n");
         // Where it cannot be moved, it begins anew.
@@ -261,6 +270,7 @@ mod tests {
         fs::create_dir_all(before.join("a folder in its place")).unwrap();
         log.write_all(b"line 9\n").unwrap();
         log.write_all(b"line 10\n").unwrap();
+        log.flush().unwrap();
         assert_eq!(read_to_string(&path).unwrap(), "line 10\n");
     }
 

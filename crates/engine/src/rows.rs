@@ -241,20 +241,25 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         ..common
     };
     let mut rows = forwarded(recipients, &common);
-    rows.extend(recipients.iter().enumerate().map(|(at, recipient)| {
-        let reason = reasons.get(at);
-        let grounds = recipient.admitted.grounds().as_str();
-        Row {
-            number: Some(recipient.number),
-            recipient: address(recipient),
-            place: reason
-                .map(|why| why.place.to_string().into())
-                .unwrap_or_default(),
-            note: reason.map_or(grounds.into(), |why| format!("{grounds}: {why}").into()),
-            ..common.clone()
-        }
-    }));
-    rows.extend(held(recipients, &common));
+    let held: Vec<Row> = held(recipients, &common).collect();
+    rows.extend(
+        each(common, recipients)
+            .enumerate()
+            .map(|(at, (common, recipient))| {
+                let reason = reasons.get(at);
+                let grounds = recipient.admitted.grounds().as_str();
+                Row {
+                    number: Some(recipient.number),
+                    recipient: address(recipient),
+                    place: reason
+                        .map(|why| why.place.to_string().into())
+                        .unwrap_or_default(),
+                    note: reason.map_or(grounds.into(), |why| format!("{grounds}: {why}").into()),
+                    ..common
+                }
+            }),
+    );
+    rows.extend(held);
     rows
 }
 
@@ -272,6 +277,12 @@ fn as_it_came(origin: &Origin, row: Row) -> Row {
         other: row.other.or(ident),
         ..row
     }
+}
+
+/// What the rows of these have in common, with each of them.
+fn each<T>(common: Row, of: &[T]) -> impl Iterator<Item = (Row, &T)> {
+    // The last one has it without a copy.
+    std::iter::repeat_n(common, of.len()).zip(of)
 }
 
 /// Who of them is held from the start.
@@ -352,7 +363,7 @@ pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
             Stage::Delivery,
         )
     };
-    let row = |(number, outcome): &(u32, Outcome)| {
+    let row = |(common, (number, outcome)): (Row, &(u32, Outcome))| {
         let recipient = job.recipients.iter().find(|one| one.number == *number);
         let host = |failure: &Failure| failure.host.as_deref().unwrap_or(&report.host).into();
         let (result, host) = match outcome {
@@ -368,10 +379,10 @@ pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
             reply: text(outcome.reply()),
             tries: recipient.map_or(0, |recipient| recipient.tries + 1),
             note: recipient.map(|one| notes(report, one)).unwrap_or_default(),
-            ..common.clone()
+            ..common
         }
     };
-    report.ended.results.iter().map(row).collect()
+    each(common, &report.ended.results).map(row).collect()
 }
 
 /// As whom the message went, where that is not as it came; how many attempts before it bear the same

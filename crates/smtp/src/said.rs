@@ -7,12 +7,14 @@
 //! typed there. Content is its number of octets; and once DATA was refused, a client may send it all
 //! the same, so that of what looks like a command only the verb is kept ([`Doubt`]).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::{Command, ServerReply, Verb};
 
 /// Octets of one line that are kept (RFC 5321 section 4.5.3.1.4 has 512 for a command).
 pub const SAID_LEN_MAX: usize = 512;
+/// Octets of most replies.
+const SAID_LEN_USUAL: usize = 64;
 /// Letters of an unknown command that are kept; the longest known one has eight.
 const WORD_LEN_MAX: usize = 12;
 /// What stands for something that is not shown.
@@ -88,7 +90,9 @@ impl Said {
             Verb::Unknown | Verb::Foreign if doubt > Doubt::Nothing => MARK.to_owned(),
             Verb::Unknown | Verb::Foreign => of_unknown(word, rest),
             // Who goes on with another message says these; hardly any text has such a line.
-            Verb::Mail | Verb::Rcpt if Command::parse(line).is_ok() => cut(line),
+            Verb::Mail | Verb::Rcpt if doubt == Doubt::Content && Command::parse(line).is_ok() => {
+                cut(line)
+            }
             Verb::Mail
             | Verb::Rcpt
             | Verb::Ehlo
@@ -138,23 +142,28 @@ impl Said {
     /// A server's reply, line by line.
     pub fn reply_of(reply: &ServerReply) -> Self {
         let (code, detail) = (reply.reply().code(), reply.reply());
-        let status = if detail.has_status() {
-            format!("{} ", detail.status())
-        } else {
-            String::new()
-        };
-        let count = reply.lines().count();
-        let lines = reply.lines().enumerate().map(|(number, text)| {
-            let dash = if number + 1 < count { '-' } else { ' ' };
-            format!("{code}{dash}{status}{text}\r\n")
-        });
-        match Self::reply(lines.collect::<String>().as_bytes()) {
-            Self::Reply(spoken) => Self::Reply(Spoken {
+        if code == 334 {
+            return Self::Reply(Spoken {
+                text: format!("334 {MARK}").into(),
                 octets: reply.octets(),
-                ..spoken
-            }),
-            said => said,
+            });
         }
+        let mut text = String::with_capacity(SAID_LEN_USUAL);
+        let mut lines = reply.lines().peekable();
+        while let Some(line) = lines.next() {
+            let dash = if lines.peek().is_some() { '-' } else { ' ' };
+            // Writing to memory does not fail.
+            let _written = write!(text, "{code}{dash}");
+            if detail.has_status() {
+                let _written = write!(text, "{} ", detail.status());
+            }
+            text.push_str(line);
+            text.push_str(if lines.peek().is_some() { "\n" } else { "" });
+        }
+        Self::Reply(Spoken {
+            text: shortened(text).into(),
+            octets: reply.octets(),
+        })
     }
 
     /// So many octets of content, of a message without a known name.
@@ -220,9 +229,12 @@ fn of_unknown(word: &[u8], rest: &[u8]) -> String {
 }
 
 fn cut(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
+    shortened(String::from_utf8_lossy(line).into_owned())
+}
+
+fn shortened(text: String) -> String {
     if text.len() <= SAID_LEN_MAX {
-        return text.into_owned();
+        return text;
     }
     let end = text.floor_char_boundary(SAID_LEN_MAX);
     format!("{}{CUT}", &text[..end])

@@ -63,10 +63,10 @@ impl Wanted {
 
     fn matches(&self, line: &Line) -> bool {
         let has_word = |text: &str| text.to_lowercase().contains(&self.word);
-        let in_field = |(name, value): &(&str, String)| has_word(name) || has_word(value);
+        let in_field = |(name, value): (&str, &str)| has_word(name) || has_word(value);
         // Greater levels weigh less.
         line.level <= self.level
-            && (self.word.is_empty() || has_word(&line.text) || line.fields.iter().any(in_field))
+            && (self.word.is_empty() || has_word(line.text()) || line.fields().any(in_field))
     }
 
     /// The last `count` of those that match.
@@ -79,16 +79,16 @@ impl Wanted {
 }
 
 fn shown(line: &Line) -> LogLine {
-    let field = |(name, value): &(&str, String)| LogField {
-        name: (*name).to_owned(),
-        value: value.clone(),
+    let field = |(name, value): (&str, &str)| LogField {
+        name: name.to_owned(),
+        value: value.to_owned(),
     };
     LogLine {
         number: line.number,
         at: line.at.to_string(),
         level: line.level.as_str().to_ascii_lowercase(),
-        text: line.text.clone(),
-        fields: line.fields.iter().map(field).collect(),
+        text: line.text().to_owned(),
+        fields: line.fields().map(field).collect(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The last lines of the log, kept in memory, and those who follow it.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use mail::Timestamp;
@@ -21,19 +22,22 @@ const LINES_MAX: usize = 5_000;
 const OCTETS_MAX: usize = 4 << 20;
 /// Octets of a text or of a value; the rest is cut off.
 const VALUE_OCTETS_MAX: usize = 2_000;
+/// Octets of the text and the values of most lines.
+const USUAL_OCTETS: usize = 256;
 /// Lines that may wait for somebody who follows; further ones are lost to him.
 const WAITING_MAX: usize = 1_024;
 
 /// A line of the log.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Line {
     /// Later ones have greater numbers.
     pub number: u64,
     pub at: Timestamp,
     pub level: Level,
-    pub text: String,
-    /// In the order in which they stand.
-    pub fields: Vec<(&'static str, String)>,
+    /// The text and the values, one behind the other: there is a line or two for each message.
+    written: String,
+    text: Range<usize>,
+    fields: Vec<(&'static str, Range<usize>)>,
 }
 
 /// The last lines.
@@ -112,51 +116,76 @@ pub async fn next(follower: &mut Receiver<Arc<Line>>) -> Option<Followed> {
 }
 
 impl Line {
-    fn of(event: &Event<'_>) -> Self {
-        let mut line = Self {
+    fn new(at: Timestamp, level: Level, fields: usize) -> Self {
+        Self {
             number: 0,
-            at: clock::now(),
-            level: *event.metadata().level(),
-            text: String::new(),
-            fields: Vec::new(),
-        };
+            at,
+            level,
+            written: String::with_capacity(USUAL_OCTETS),
+            text: 0..0,
+            fields: Vec::with_capacity(fields),
+        }
+    }
+
+    fn of(event: &Event<'_>) -> Self {
+        let metadata = event.metadata();
+        let mut line = Self::new(clock::now(), *metadata.level(), metadata.fields().len());
         event.record(&mut line);
         line
     }
 
+    /// What it says.
+    pub fn text(&self) -> &str {
+        self.at_place(&self.text)
+    }
+
+    /// The names and values of its fields, in the order in which they stand.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let fields = self.fields.iter();
+        fields.map(|(name, place)| (*name, self.at_place(place)))
+    }
+
+    fn at_place(&self, place: &Range<usize>) -> &str {
+        self.written.get(place.clone()).unwrap_or_default()
+    }
+
     fn octets(&self) -> usize {
-        let fields = self
-            .fields
-            .iter()
-            .map(|(name, value)| name.len() + value.len());
-        size_of::<Self>() + self.text.len() + fields.sum::<usize>()
+        let fields = self.fields.capacity() * size_of::<(&str, Range<usize>)>();
+        size_of::<Self>() + self.written.capacity() + fields
     }
 
-    fn veil(&mut self, veil: &Veil) {
-        self.text = veil.text(&self.text).into_owned();
-        for (name, value) in &mut self.fields {
-            *value = veil.field(name, value).into_owned();
+    fn veiled(&self, veil: &Veil) -> Self {
+        let mut veiled = Self::new(self.at, self.level, self.fields.len());
+        veiled.set("message", |to| to.push_str(&veil.text(self.text())));
+        for (name, value) in self.fields() {
+            veiled.set(name, |to| to.push_str(&veil.field(name, value)));
         }
+        veiled
     }
 
-    fn set(&mut self, name: &'static str, mut value: String) {
-        value.truncate(value.floor_char_boundary(VALUE_OCTETS_MAX));
-        value.shrink_to_fit();
+    fn set(&mut self, name: &'static str, write: impl FnOnce(&mut String)) {
+        let start = self.written.len();
+        write(&mut self.written);
+        let end = self.written.floor_char_boundary(start + VALUE_OCTETS_MAX);
+        self.written.truncate(end);
         if name == "message" {
-            self.text = value;
+            self.text = start..end;
         } else {
-            self.fields.push((name, value));
+            self.fields.push((name, start..end));
         }
     }
 }
 
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field.name(), value.to_owned());
+        self.set(field.name(), |to| to.push_str(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field.name(), format!("{value:?}"));
+        self.set(field.name(), |to| {
+            // What cannot be written stands as far as it could be.
+            let _written = write!(to, "{value:?}");
+        });
     }
 }
 
@@ -167,11 +196,11 @@ pub(super) struct ToMemory {
 
 impl<S: Subscriber> Layer<S> for ToMemory {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line::of(event);
-        if let Some(veil) = &self.veil {
-            line.veil(veil);
-        }
-        RECENT.add(line);
+        let line = Line::of(event);
+        RECENT.add(match &self.veil {
+            Some(veil) => line.veiled(veil),
+            None => line,
+        });
     }
 }
 
@@ -180,14 +209,8 @@ mod tests {
     use super::*;
 
     fn line(text: String) -> Line {
-        let mut line = Line {
-            number: 0,
-            at: Timestamp::default(),
-            level: Level::INFO,
-            text: String::new(),
-            fields: Vec::new(),
-        };
-        line.set("message", text);
+        let mut line = Line::new(Timestamp::default(), Level::INFO, 0);
+        line.set("message", |to| to.push_str(&text));
         line
     }
 
@@ -199,7 +222,7 @@ mod tests {
         }
         let lines = recent.lines();
         assert_eq!(lines.len(), LINES_MAX);
-        assert_eq!((lines[0].number, &*lines[0].text), (4, "3"));
+        assert_eq!((lines[0].number, lines[0].text()), (4, "3"));
     }
 
     #[test]
@@ -211,7 +234,7 @@ mod tests {
         let lines = recent.lines();
         assert!(lines.len() < LINES_MAX);
         assert!(lines.iter().map(|line| line.octets()).sum::<usize>() <= OCTETS_MAX);
-        assert_eq!(lines[0].text.len(), VALUE_OCTETS_MAX);
+        assert_eq!(lines[0].text().len(), VALUE_OCTETS_MAX);
     }
 
     #[tokio::test]
@@ -227,6 +250,6 @@ mod tests {
         let Some(Followed::Line(heard)) = next(&mut follower).await else {
             panic!("a line");
         };
-        assert_eq!((heard.number, &*heard.text), (4, "2"));
+        assert_eq!((heard.number, heard.text()), (4, "2"));
     }
 }
