@@ -78,7 +78,7 @@ fn a_message_in_the_middle_of_its_text_is_not_kept_by_a_kill() {
     dialogue.ask("MAIL FROM:<ann@client.test>", 250);
     dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
     dialogue.ask("DATA", 354);
-    let half = "half of it\r\n".repeat(20_000);
+    let half = "half of it\r\n".repeat(40_000);
     dialogue.send(format!("Subject: half\r\n\r\n{half}").as_bytes());
     relay.kill();
     relay.run();

@@ -10,7 +10,7 @@ use crate::wait::{seconds, until};
 
 const FILED_SECONDS_MAX: u64 = 20;
 /// The spool keeps larger content as a file.
-const LARGE: usize = 200_000;
+const LARGE: usize = 300_000;
 
 fn send(relay: &Relay, id: &str, content: &str) {
     submit(

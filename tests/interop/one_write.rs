@@ -40,7 +40,7 @@ fn head_content_and_dot_go_out_together() {
     ]);
     relay.run();
     // The spool keeps the larger one as a file.
-    let long = message("long") + &"It is long.\r\n".repeat(20_000);
+    let long = message("long") + &"It is long.\r\n".repeat(30_000);
     for (id, content) in [("short", &message("short")), ("long", &long)] {
         submit(
             network.permitted(),

@@ -17,7 +17,7 @@ use crate::server::RecordingServer;
 use crate::wait::{seconds, until};
 
 /// The spool keeps larger content as a file.
-const LARGE: usize = 200_000;
+const LARGE: usize = 300_000;
 
 fn relay(clamd: &Program, more: &str) -> (Relay, RecordingServer) {
     let network = Network::new();

@@ -14,7 +14,7 @@ use crate::server::{Conduct, RecordingServer};
 use crate::wait::{seconds, until};
 
 /// The spool keeps larger content as a file.
-const LARGE: usize = 200_000;
+const LARGE: usize = 300_000;
 
 fn with_attachment(id: &str, name: &str, size: usize) -> String {
     let line = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5\r\n";

@@ -11,7 +11,7 @@ use crate::relay::Relay;
 use crate::server::{Conduct, Received, RecordingServer};
 
 /// The spool keeps larger content as a file.
-const LARGE: usize = 200_000;
+const LARGE: usize = 300_000;
 
 /// Makes a key in the folder `dkim` beside the configuration; gives its record.
 fn key(relay: &Relay, domain: &str, more: &[&str]) -> String {

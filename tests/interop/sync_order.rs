@@ -53,16 +53,26 @@ fn no_250_to_a_message_precedes_its_sync() {
     assert_eq!(trace.unsynced(), Vec::<&Acknowledgement>::new());
 }
 
-/// A message too large for the database has a file of its own. That file is synced, and only then
-/// the database that points to it.
+/// A message too large for the database is in a file that it shares with others. That file is
+/// synced, and only then the database that points to it.
+#[test]
+fn a_message_in_a_segment_is_on_the_disk_before_what_points_to_it() {
+    is_on_the_disk_before_what_points_to_it("segments", 5_000);
+}
+
+/// So it is with one that has a file of its own.
 #[test]
 fn a_large_message_is_on_the_disk_before_what_points_to_it() {
+    is_on_the_disk_before_what_points_to_it("bodies", 20_000);
+}
+
+fn is_on_the_disk_before_what_points_to_it(kept_in: &str, lines: usize) {
     let (mut relay, traces) = traced_relay();
     let mut dialogue = Dialogue::ready(relay.network.permitted(), relay.address());
     let large = format!(
         "{}{}",
         message("large"),
-        "0123456789abcdef\r\n".repeat(20_000)
+        "0123456789abcdef\r\n".repeat(lines)
     );
     let reply = dialogue.submit("ann@client.test", &["bob@hosted.test"], &large);
     assert_eq!(reply.code, 250, "{}", reply.text());
@@ -88,6 +98,7 @@ fn a_large_message_is_on_the_disk_before_what_points_to_it() {
     let folder = Path::new(&body.file)
         .parent()
         .expect("the folder of a file");
+    assert!(folder.ends_with(kept_in), "{}", body.file);
     // Without this the file may be without a name after a power cut.
     let named = others.iter().any(|sync| Path::new(&sync.file) == folder);
     assert!(

@@ -52,13 +52,16 @@ pub(crate) fn serve(
     let (way, peer) = (Arc::clone(&client.listener), client.to_string());
     let (since, all) = (services.clock.moment().wall, &services.sessions);
     let entry = all.enter(SessionId::In(number), way, since, peer.into());
+    let incoming = Incoming::new(session, terms.standing)
+        .with_memory(services.memory.clone())
+        .screened_by(screening);
     let mut connection = Connection {
         entry,
         services,
         socket: terms.socket,
         is_proxy: terms.is_proxy,
         id: terms.id,
-        incoming: Incoming::new(session, terms.standing).screened_by(screening),
+        incoming,
         ending,
         hired: None,
         rows,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use engine::ContentMemory;
 pub use engine::dispatch::Stop;
 use mail::QueueId;
 use spool::Spool;
@@ -43,6 +44,8 @@ pub struct Services {
     pub(crate) new_users: watch::Sender<()>,
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) pace: Pace,
+    /// For content on its way in that is larger than most.
+    pub(crate) memory: ContentMemory,
     pub(crate) guardian: Guardian,
     pub(crate) sightings: Sightings,
     pub(crate) last_digest: LastDigest,
@@ -72,6 +75,9 @@ pub struct Services {
     session_numbers: AtomicU64,
 }
 
+/// Octets of content that messages on their way in may have in memory together, beyond what each
+/// session has anyway.
+const CONTENT_MEMORY: usize = 16 << 20;
 /// As many as there are processors on a small machine: more would only take memory.
 const LOOKED_INTO_MAX: usize = 2;
 
@@ -104,6 +110,7 @@ impl Services {
             new_users: watch::Sender::new(()),
             stop: watch::Sender::new(Stop::Running),
             pace: Pace::default(),
+            memory: ContentMemory::new(CONTENT_MEMORY),
             guardian,
             sightings,
             last_digest,

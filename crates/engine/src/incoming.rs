@@ -14,6 +14,7 @@
 mod advised;
 mod body;
 mod coming;
+mod memory;
 mod screening;
 mod signing_in;
 mod storing;
@@ -31,11 +32,13 @@ use mail::{Client, Domain, QueueId, Timestamp, TlsFacts};
 use reception::{Accepted, Admission, Event, Refusal, Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Consulted, Question, Requested, Rules};
 use smtp::Said;
-use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
+use spool::{BodyWriter, Content, Health, INLINE_OCTETS_MAX, Receipt, SpoolError};
 
 use self::advised::Advised;
 pub use self::body::{BodyWrite, BodyWritten};
 pub use self::coming::Coming;
+pub use self::memory::ContentMemory;
+use self::memory::Share;
 pub use self::screening::{
     CannotRelease, ForMilters, Judgement, Screened, ScreenedFact, Screening, WithoutAttachments,
     facts_for_hooks, reputation, unscanned, without_attachments,
@@ -119,6 +122,9 @@ pub struct Incoming {
     advised: Advised,
     /// Tells the spool's writer that it is on its way.
     coming: Option<Coming>,
+    /// What its content may have in memory, of what there is for all.
+    share: Option<Share>,
+    memory: Option<ContentMemory>,
     /// What was spilled of it.
     body: Option<Box<dyn BodyWriter>>,
     awaited: Option<Awaited>,
@@ -166,6 +172,8 @@ impl Incoming {
             id: None,
             advised: Advised::default(),
             coming: None,
+            share: None,
+            memory: None,
             body: None,
             awaited: None,
             upcoming: None,
@@ -176,6 +184,12 @@ impl Incoming {
             lingers: false,
             closed: false,
         }
+    }
+
+    /// Whose messages may have some of this.
+    pub fn with_memory(mut self, memory: ContentMemory) -> Self {
+        self.memory = Some(memory);
+        self
     }
 
     /// Whose messages are looked at on these terms.
@@ -332,6 +346,7 @@ impl Incoming {
             Event::Spill => self.spill(),
             Event::Abandoned => {
                 self.body = None;
+                self.share = None;
                 self.coming = None;
                 None
             }
@@ -381,8 +396,16 @@ impl Incoming {
         Some(Action::Timer(limit.limit))
     }
 
-    /// The content outgrows memory: a piece of it goes to the disk.
+    /// The content outgrows what each may have in memory: it gets a share of what there is for all, or
+    /// a piece of it goes to the disk.
     fn spill(&mut self) -> Option<Action> {
+        if self.body.is_none() && self.share.is_none() {
+            self.share = self.memory.as_ref().and_then(ContentMemory::share);
+            if self.share.is_some() && self.session.keep_content(INLINE_OCTETS_MAX) {
+                return None;
+            }
+        }
+        self.share = None;
         let piece = self.session.take_content();
         self.write(piece, None)
     }
@@ -557,6 +580,7 @@ impl Incoming {
         pace: impl FnOnce(&Standing) -> Result<Allowance, TurnAway>,
     ) {
         self.answered(&[Awaited::Begin]);
+        self.share = None;
         self.id = Some(id);
         self.advised = Advised::default();
         self.coming = Some(coming);
@@ -683,6 +707,7 @@ impl Incoming {
     /// What came of [`Action::Store`].
     pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
         self.answered(&[Awaited::Receipt]);
+        self.share = None;
         self.session.on_stored(stored);
     }
 

@@ -33,9 +33,9 @@ use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use digest::{Digest, DigestSettings};
 pub use incoming::{
-    Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, ForMilters, Incoming,
-    Judgement, Pending, Screened, ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,
-    WithoutAttachments, facts_for_hooks, reputation, unscanned, without_attachments,
+    Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, ContentMemory, ForMilters,
+    Incoming, Judgement, Pending, Screened, ScreenedFact, Screening, SignInOutcome, SignInStep,
+    Storing, WithoutAttachments, facts_for_hooks, reputation, unscanned, without_attachments,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
 pub use reporting::{Seen, WrittenReport};

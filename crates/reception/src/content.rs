@@ -24,6 +24,27 @@ impl Session {
         content
     }
 
+    /// The other answer to [`Event::Spill`], as long as nothing was taken: up to so many octets stay in
+    /// memory. False, and nothing has happened, where the message is announced to be larger.
+    pub fn keep_content(&mut self, octets: usize) -> bool {
+        let mut incoming = match self.take_phase() {
+            Phase::Waiting(Waiting::Spill(incoming)) => incoming,
+            other => {
+                self.out_of_place(other, "content was kept");
+                return false;
+            }
+        };
+        let announced = incoming.transaction.envelope.announced_size.unwrap_or(0);
+        let fits = announced <= octets as u64 && incoming.content.len() <= octets;
+        if fits {
+            incoming.inline = octets;
+            self.phase = Phase::Receiving(incoming);
+        } else {
+            self.phase = Phase::Waiting(Waiting::Spill(incoming));
+        }
+        fits
+    }
+
     /// What was taken is written, or cannot be. The message is then passed over to its end and
     /// refused.
     pub fn content_taken(&mut self, written: Result<(), StoreTrouble>) {
@@ -146,8 +167,9 @@ impl Session {
 
     /// How many octets may be looked at before the content must be spilled or given up.
     fn room(&self, incoming: &Incoming) -> usize {
-        let inline = self.settings.limits.content_inline;
-        let memory = (inline + 1).saturating_sub(incoming.content.len()).max(1);
+        let memory = (incoming.inline + 1)
+            .saturating_sub(incoming.content.len())
+            .max(1);
         let wire = self.wire_max().saturating_sub(incoming.wire);
         usize::try_from(wire).map_or(memory, |wire| wire.min(memory))
     }
@@ -163,7 +185,7 @@ impl Session {
 
     /// After a piece that did not end the message: too much for memory? too much to read on?
     fn go_on(&mut self, incoming: Box<Incoming>) {
-        if incoming.content.len() > self.settings.limits.content_inline {
+        if incoming.content.len() > incoming.inline {
             self.phase = Phase::Waiting(Waiting::Spill(incoming));
             self.events.push_back(Event::Spill);
         } else if incoming.wire >= self.wire_max() {

@@ -19,6 +19,8 @@ pub(crate) struct Incoming {
     pub state: State,
     /// What of the content is in memory and not refused.
     pub content: Vec<u8>,
+    /// How much of it may be.
+    pub inline: usize,
     pub scan: HeaderScan,
     /// Octets of content so far, kept, spilled or passed over.
     pub octets: u64,
@@ -150,6 +152,7 @@ impl Incoming {
             source,
             state: State::Gathering,
             content: Vec::with_capacity(capacity),
+            inline: content_inline,
             scan: HeaderScan::new(),
             octets: 0,
             wire: 0,

@@ -102,7 +102,8 @@ pub struct Limits {
     pub hops: u32,
     /// Octets of a message's header \[1 MiB]. Beyond: 552 5.3.4.
     pub header_size: u64,
-    /// Octets of content kept in memory before they are spilled \[64 KiB].
+    /// Octets of content kept in memory before they are spilled, unless whoever drives the session
+    /// has room for more ([`crate::Session::keep_content`]) \[64 KiB].
     pub content_inline: usize,
     /// How long a client may take.
     pub timeouts: Timeouts,
@@ -126,7 +127,7 @@ impl Default for Limits {
             content_line: CONTENT_LINE_MAX,
             hops: 30,
             header_size: 1 << 20,
-            content_inline: spool::INLINE_OCTETS_MAX,
+            content_inline: 64 << 10,
             timeouts: Timeouts::default(),
         }
     }

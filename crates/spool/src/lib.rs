@@ -32,9 +32,9 @@ pub use operation::{Bulk, Ended, Operation, Part};
 pub use pause::Pause;
 pub use verb::{UnknownVerb, Verb};
 
-/// Content up to this many octets belongs in a row ([`Content::Inline`]); larger content is
-/// streamed through a [`BodyWriter`].
-pub const INLINE_OCTETS_MAX: usize = 64 * 1024;
+/// Content up to this many octets may be handed over in memory ([`Content::Inline`]); larger content
+/// is streamed through a [`BodyWriter`].
+pub const INLINE_OCTETS_MAX: usize = 256 * 1024;
 
 /// An operation changes at most this many recipients in one commit, so that it holds up no 250 for
 /// long.

@@ -1,4 +1,5 @@
-//! The local store: SQLite in one directory, and a file for each large body.
+//! The local store: SQLite in one directory, files that many messages share for content that is too
+//! large for a row, and a file for each of the largest.
 //!
 //! One commit is one transaction with one sync, whatever it holds; readers have connections of
 //! their own. A write or sync that fails stops everything that writes (a failed sync is never just
@@ -15,11 +16,13 @@ mod log;
 mod operations;
 mod pauses;
 mod query;
+mod reader;
 mod readers;
 mod record;
 mod room;
 mod schema;
 mod search;
+mod segments;
 mod tally;
 mod watch;
 mod writer;
@@ -87,6 +90,7 @@ impl Open {
         log::renew(path)?;
         let writer = Writer::open(path, Arc::clone(bodies))?;
         empty_log(&writer, room)?;
+        writer.take_stock()?;
         if probe {
             bodies.name_anew()?;
             writer.check_and_probe()?;
@@ -125,7 +129,7 @@ impl Local {
         make_directory(&directory)?;
         let lock = lock(&directory)?;
         let room = Arc::new(Room::open(&directory, min_free)?);
-        let bodies = Arc::new(Bodies::open(directory.join("bodies"), Arc::clone(&room))?);
+        let bodies = Arc::new(Bodies::open(&directory, Arc::clone(&room))?);
         let path = file_in(&directory);
         let watch = Arc::new(Watch::new(Health::Accepting));
         let open = Open::new(&path, &bodies, &room, &watch, false)?;
@@ -339,8 +343,9 @@ impl Spool for Local {
     }
 
     fn due(&self, host: &str, wanted: &Wanted) -> Result<DuePage, SpoolError> {
-        self.readers
-            .ask(|connection| query::due(connection, &self.watch, host, wanted))
+        self.readers.ask(|connection| {
+            query::due(connection, &self.bodies.segments, &self.watch, host, wanted)
+        })
     }
 
     fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError> {
@@ -416,6 +421,7 @@ impl Spool for Local {
         if let (Some(open), true) = (open.as_mut(), is_low) {
             self.make_room(open);
         }
+        self.bodies.segments.give_back();
         self.room.restore();
         self.watch.set_space(self.room.health());
         self.health()

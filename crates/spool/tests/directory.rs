@@ -4,7 +4,7 @@ mod sample;
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use filter::Filter;
@@ -324,16 +324,175 @@ fn a_damaged_body_is_never_sent_as_if_it_were_whole() {
     assert_eq!(spool.health(), Health::Accepting);
 }
 
+fn shared(n: u64, octets: usize) -> NewMessage {
+    NewMessage {
+        content: Content::Inline(content(n, octets)),
+        ..message(n, &["a@x.example"])
+    }
+}
+
+fn read(spool: &Local, n: u64) -> Result<Vec<u8>, std::io::Error> {
+    let mut read = Vec::new();
+    match spool.body(id(n)) {
+        Ok(Some(Body::Memory(content))) => read.extend_from_slice(&content),
+        Ok(Some(Body::Stream(mut stream))) => drop(stream.read_to_end(&mut read)?),
+        other => panic!("{:?}", other.map(|_| "nothing")),
+    }
+    Ok(read)
+}
+
+/// The segments: octets, and how much room they take on the disk.
+fn segments(scratch: &Scratch) -> Vec<(u64, u64)> {
+    let files = fs::read_dir(scratch.spool().join("segments")).unwrap();
+    let facts = files.map(|file| file.unwrap().metadata().unwrap());
+    facts
+        .map(|facts| (facts.len(), facts.blocks() * 512))
+        .collect()
+}
+
+#[test]
+fn many_share_a_file_which_goes_with_the_last_of_them() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    let octets = |n: u64| [16_384, 40_001, 65_536, 65_537, 300_000][n as usize % 5];
+    let all = (0..20).map(|n| Change::Store(shared(n, octets(n))));
+    assert!(
+        spool
+            .commit(all.collect())
+            .iter()
+            .all(|answer| matches!(answer, Commit::Stored(_)))
+    );
+    store(&spool, message(20, &["a@x.example"]));
+    assert_eq!(segments(&scratch).len(), 1);
+    let whole = |spool: &Local| {
+        (0..20).for_each(|n| assert_eq!(read(spool, n).unwrap(), content(n, octets(n))));
+    };
+    whole(&spool);
+    // One whose id is taken leaves nothing that counts.
+    let twice = spool.commit(vec![Change::Store(shared(3, 20_000))]);
+    assert!(matches!(twice[0], Commit::Rejected(_)));
+    drop(spool);
+    let spool = scratch.open();
+    whole(&spool);
+    // After a start there is a new one.
+    store(&spool, shared(21, 20_000));
+    assert_eq!(segments(&scratch).len(), 2);
+    (0..19).for_each(|n| assert_eq!(applied(&spool, Change::Settle(done(n, &[0]))), 1));
+    assert_eq!(segments(&scratch).len(), 2);
+    let mut late = match spool.body(id(19)) {
+        Ok(Some(Body::Stream(stream))) => stream,
+        _ => panic!("no stream"),
+    };
+    applied(&spool, Change::Settle(done(19, &[0])));
+    assert_eq!(segments(&scratch).len(), 1);
+    // Whoever reads it reads it to its end.
+    let mut end = Vec::new();
+    late.read_to_end(&mut end).unwrap();
+    assert_eq!(end, content(19, octets(19)));
+    applied(&spool, Change::Settle(done(21, &[0])));
+    drop(spool);
+    drop(scratch.open());
+    assert_eq!(segments(&scratch), []);
+}
+
+#[test]
+fn what_is_not_needed_of_a_segment_gives_its_room_back() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    let all = (0..60).map(|n| Change::Store(shared(n, 100_000)));
+    spool.commit(all.collect());
+    let rest = |spool: &Local, left: &[u64]| {
+        left.iter()
+            .for_each(|n| assert_eq!(read(spool, *n).unwrap(), content(*n, 100_000)));
+    };
+    let room = || segments(&scratch).iter().map(|(_, room)| room).sum::<u64>();
+    let full = room();
+    assert!(full >= 6_000_000, "{full}");
+    (0..30).for_each(|n| assert_eq!(applied(&spool, Change::Settle(done(n, &[0]))), 1));
+    (0..3).for_each(|_| drop(spool.heal()));
+    assert_eq!(room(), full, "it is appended to");
+    // A start looks for what takes room for nothing.
+    drop(spool);
+    let spool = scratch.open();
+    (0..3).for_each(|_| drop(spool.heal()));
+    assert!(room() < full * 6 / 10, "{}", room());
+    // While somebody reads, and right after, nothing goes.
+    let mut stream = match spool.body(id(30)) {
+        Ok(Some(Body::Stream(stream))) => stream,
+        _ => panic!("no stream"),
+    };
+    (30..50).for_each(|n| assert_eq!(applied(&spool, Change::Settle(done(n, &[0]))), 1));
+    let before = room();
+    (0..3).for_each(|_| drop(spool.heal()));
+    assert_eq!(room(), before);
+    let mut seen = Vec::new();
+    stream.read_to_end(&mut seen).unwrap();
+    assert_eq!(seen, content(30, 100_000));
+    drop(stream);
+    spool.heal();
+    assert_eq!(room(), before, "somebody may be about to read");
+    spool.heal();
+    assert!(room() < full * 3 / 10, "{}", room());
+    rest(&spool, &[50, 55, 59]);
+}
+
+#[test]
+fn a_damaged_segment_costs_those_whose_content_is_damaged() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    let all = (0..4).map(|n| Change::Store(shared(n, [20_000, 100_000][n as usize % 2])));
+    spool.commit(all.collect());
+    drop(spool);
+    let file = scratch.spool().join("segments").join("00000001");
+    let mut octets = fs::read(&file).unwrap();
+    for n in [0, 1] {
+        let marker = format!("Subject: {n}\r\n");
+        let at = octets
+            .windows(marker.len())
+            .position(|seen| seen == marker.as_bytes());
+        octets[at.unwrap() + 15_000] ^= 1;
+    }
+    fs::write(&file, &octets).unwrap();
+    let spool = scratch.open();
+    assert!(corrupt(spool.body(id(0))) || read(&spool, 0).is_err());
+    assert!(read(&spool, 1).is_err());
+    assert_eq!(read(&spool, 2).unwrap(), content(2, 20_000));
+    assert_eq!(read(&spool, 3).unwrap(), content(3, 100_000));
+    drop(spool);
+    // One row with the place of another one's content.
+    edit(
+        &scratch.spool(),
+        &format!(
+            "UPDATE message SET place = (SELECT place FROM message WHERE id = x'{}') WHERE id = x'{}'",
+            hex(3),
+            hex(1)
+        ),
+    );
+    let spool = scratch.open();
+    assert!(read(&spool, 1).is_err());
+    drop(spool);
+    fs::write(&file, &octets[..octets.len() - 9000]).unwrap();
+    let spool = scratch.open();
+    assert!(spool.body(id(3)).is_err());
+    drop(spool);
+    fs::remove_file(&file).unwrap();
+    let spool = scratch.open();
+    assert!(corrupt(spool.body(id(2))) && corrupt(spool.body(id(3))));
+    assert_eq!(spool.health(), Health::Accepting);
+    store(&spool, shared(9, 20_000));
+    assert_eq!(read(&spool, 9).unwrap(), content(9, 20_000));
+}
+
 #[test]
 fn the_log_and_the_file_stay_small_under_steady_load() {
     let scratch = Scratch::new();
     let spool = scratch.open();
-    // 320 MiB in all, at most 6 MiB of it at once.
-    for round in 0..100u64 {
+    // 230 MiB in all, at most 2 MiB of it at once.
+    for round in 0..300u64 {
         let mut changes: Vec<Change> = (0..50)
             .map(|n| {
                 let mut new = message(round * 50 + n, &["a@x.example"]);
-                new.content = Content::Inline(content(n, 65_000));
+                new.content = Content::Inline(content(n, 16_000));
                 Change::Store(new)
             })
             .collect();
@@ -362,13 +521,14 @@ fn the_log_and_the_file_stay_small_under_steady_load() {
 fn an_emptied_spool_gives_its_space_back_when_space_is_short() {
     let scratch = Scratch::new();
     let spool = scratch.open();
-    // Fewer than one commit of a bulk verb touches.
-    let changes = (0..190).map(|n| {
-        let mut new = message(n, &["a@x.example"]);
-        new.content = Content::Inline(content(n, 60_000));
-        Change::Store(new)
-    });
-    spool.commit(changes.collect());
+    for round in 0..5 {
+        let changes = (0..190).map(|n| {
+            let mut new = message(round * 190 + n, &["a@x.example"]);
+            new.content = Content::Inline(content(n, 15_000));
+            Change::Store(new)
+        });
+        spool.commit(changes.collect());
+    }
     carried_out(&spool, bulk(Verb::Delete, Filter::everything(), at(0)));
     drop(spool);
     let octets = || {

@@ -26,8 +26,10 @@ const DIES: &str = "GATEPOST_TEST_DIES";
 const PER_STEP: u64 = 4;
 const STEPS: u64 = 24;
 const LARGE: usize = 80_000;
+/// Octets of those that share a file.
+const SHARED: usize = 20_000;
 /// Octets of small messages with which the store copies the log while it is written.
-const CHECKPOINTING: usize = 60_000;
+const CHECKPOINTING: usize = 16_000;
 /// Steps after which what is settled counts as old.
 const OLD: usize = 6;
 
@@ -115,15 +117,8 @@ impl Told {
         let found: BTreeSet<_> = found.iter().map(|waiting| waiting.message.id).collect();
         for n in self.stored.difference(&later.unsure) {
             assert!(found.contains(&id(*n)), "message {n} was lost");
-            let mut read = Vec::new();
-            match spool.body(id(*n)).unwrap().unwrap() {
-                Body::Memory(bytes) => read.extend_from_slice(&bytes),
-                Body::Stream(mut stream) => drop(stream.read_to_end(&mut read).unwrap()),
-            }
-            assert!(
-                read == content(*n, octets(*n, inline)),
-                "message {n} is another"
-            );
+            let is_whole = is_whole(&spool, *n, octets(*n, inline));
+            assert!(is_whole, "message {n} is another");
         }
         for n in &self.settled {
             assert!(!found.contains(&id(*n)), "message {n} came back");
@@ -138,12 +133,22 @@ impl Told {
     }
 }
 
-/// Every fourth is large.
+/// Whether the content of message `n` is what was stored.
+fn is_whole(spool: &Local, n: u64, octets: usize) -> bool {
+    let mut read = Vec::new();
+    match spool.body(id(n)).unwrap().unwrap() {
+        Body::Memory(bytes) => read.extend_from_slice(&bytes),
+        Body::Stream(mut stream) => drop(stream.read_to_end(&mut read).unwrap()),
+    }
+    read == content(n, octets)
+}
+
+/// Of each four one has a file of its own, and one shares a file.
 fn octets(n: u64, inline: usize) -> usize {
-    if n.is_multiple_of(PER_STEP) {
-        LARGE
-    } else {
-        inline
+    match n % PER_STEP {
+        0 => LARGE,
+        3 => SHARED,
+        _ => inline,
     }
 }
 
@@ -288,6 +293,41 @@ fn what_was_acknowledged_survives_lost_syncs_and_a_cut() {
     ] {
         let some = happened.contains(&(target, Failing::Sync));
         assert!(some || !whole, "{target:?}: no sync failed");
+    }
+}
+
+/// One commit that fills more than a segment: each of them is synced before it.
+#[test]
+fn content_in_several_segments_survives_a_cut() {
+    let scratch = Scratch::new();
+    let lossy = Lossy::mount(&scratch.0.join("disk"));
+    let spool = open(&lossy.place().join("spool"));
+    let shared = |n| NewMessage {
+        content: Content::Inline(content(n, 500_000)),
+        ..message(n, &["bob@x.example"])
+    };
+    let answers = spool.commit((0..40).map(|n| Change::Store(shared(n))).collect());
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Commit::Stored(_)))
+    );
+    let image = scratch.0.join("image");
+    lossy.plan_cut(Cut {
+        faults: 0,
+        operations: 0,
+        place: image.clone(),
+        chance: Chance(1),
+    });
+    lossy.finish_cuts();
+    drop(spool);
+    let spool = open(&image.join("spool"));
+    assert_eq!(
+        fs::read_dir(image.join("spool/segments")).unwrap().count(),
+        2
+    );
+    for n in 0..40 {
+        assert!(is_whole(&spool, n, 500_000), "message {n}");
     }
 }
 

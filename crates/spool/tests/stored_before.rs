@@ -10,8 +10,8 @@ use mail::{
     Timestamp,
 };
 use rusqlite::Connection;
-use sample::Scratch;
-use spool::{Body, Page, Spool};
+use sample::{Scratch, applied, content, done, message, store};
+use spool::{Body, Change, Content, NewMessage, Page, Spool};
 
 const VERSION_1: &str = "
 PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
@@ -119,4 +119,62 @@ fn a_message_without_parameters_comes_back_without_them() {
         ..MailParameters::default()
     };
     assert_eq!(message.parameters, expected);
+}
+
+/// What version 3 had, and version 4 has not: triggers, which would count everything twice.
+#[test]
+fn what_triggers_counted_before_is_counted_once() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    store(&spool, message(1, &["a@x.example", "b@x.example"]));
+    drop(spool);
+    let connection = Connection::open(scratch.spool().join("spool.db")).unwrap();
+    let counts = |count: &str, of: &str, what: &str| {
+        format!(
+            "CREATE TRIGGER {count} AFTER {of} BEGIN UPDATE tally SET count = count + 1
+             WHERE what = {what}; END;"
+        )
+    };
+    let version_3 = [
+        "DROP INDEX placed; ALTER TABLE message DROP COLUMN place; PRAGMA user_version = 3;".into(),
+        counts("message_comes", "INSERT ON message", "-1"),
+        counts("message_goes", "DELETE ON message", "-1"),
+        counts("recipient_comes", "INSERT ON recipient", "NEW.state"),
+        counts("recipient_goes", "DELETE ON recipient", "OLD.state"),
+        counts(
+            "recipient_turns",
+            "UPDATE OF state ON recipient",
+            "OLD.state",
+        ),
+    ];
+    connection.execute_batch(&version_3.concat()).unwrap();
+    drop(connection);
+    let spool = scratch.open();
+    store(&spool, message(2, &["a@x.example"]));
+    store(
+        &spool,
+        NewMessage {
+            content: Content::Inline(content(3, 20_000)),
+            ..message(3, &["a@x.example", "b@x.example"])
+        },
+    );
+    applied(&spool, Change::Settle(done(1, &[0])));
+    applied(&spool, Change::Settle(done(2, &[0])));
+    let counts = spool.count(&Filter::everything()).unwrap();
+    let each = Filter::parse("to:*", Timestamp::default()).unwrap();
+    assert_eq!((counts.messages, counts.waiting), (2, 3));
+    assert_eq!(counts, spool.count(&each).unwrap());
+    assert_eq!(
+        spool
+            .find(
+                &Filter::everything(),
+                Page {
+                    after: None,
+                    limit: 9
+                }
+            )
+            .unwrap()
+            .len(),
+        2
+    );
 }

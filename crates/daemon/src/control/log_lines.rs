@@ -143,20 +143,12 @@ async fn tell(
 
 #[cfg(test)]
 mod tests {
-    use mail::Timestamp;
-
     use super::*;
 
     #[test]
     fn lines_are_chosen_by_level_and_word() {
         let line = |number, level, text: &str, value: &str| {
-            Arc::new(Line {
-                number,
-                at: Timestamp::default(),
-                level,
-                text: text.to_owned(),
-                fields: vec![("client", value.to_owned())],
-            })
+            Arc::new(Line::sample(number, level, text, &[("client", value)]))
         };
         let lines = vec![
             line(1, Level::INFO, "recipient accepted", "192.0.2.1"),

@@ -163,6 +163,17 @@ impl Line {
         veiled
     }
 
+    /// One with these fields.
+    #[cfg(test)]
+    pub fn sample(number: u64, level: Level, text: &str, fields: &[(&'static str, &str)]) -> Self {
+        let mut line = Self::new(Timestamp::default(), level, fields.len());
+        line.number = number;
+        for (name, value) in [("message", text)].iter().chain(fields) {
+            line.set(name, |to| to.push_str(value));
+        }
+        line
+    }
+
     fn set(&mut self, name: &'static str, write: impl FnOnce(&mut String)) {
         let start = self.written.len();
         write(&mut self.written);
@@ -209,9 +220,7 @@ mod tests {
     use super::*;
 
     fn line(text: String) -> Line {
-        let mut line = Line::new(Timestamp::default(), Level::INFO, 0);
-        line.set("message", |to| to.push_str(&text));
-        line
+        Line::sample(0, Level::INFO, &text, &[])
     }
 
     #[test]

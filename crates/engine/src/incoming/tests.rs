@@ -339,6 +339,67 @@ fn a_large_body_grows_on_disk_under_the_one_name() {
 }
 
 #[test]
+fn a_larger_body_stays_in_memory_as_long_as_there_is_some() {
+    let memory = ContentMemory::new(INLINE_OCTETS_MAX);
+    let large = |octets: usize| {
+        let lines = "x".repeat(98) + "\r\n";
+        "Subject: large\r\n\r\n".to_owned() + &lines.repeat(octets / lines.len())
+    };
+    let begun = |with: &str| {
+        let mut trace = Trace::new(settings());
+        trace.incoming = trace.incoming.with_memory(memory.clone());
+        trace.say(&format!("EHLO c.test\r\nMAIL FROM:<a@c.test>{with}\r\n"));
+        trace.say("RCPT TO:<b@ours.test>\r\n");
+        if trace.incoming.awaited == Some(Awaited::Answer) {
+            trace.incoming.on_answer(Answer::ConfirmedName(Fact::No));
+            trace.go_on();
+        }
+        trace.say("DATA\r\n");
+        assert!(
+            trace
+                .lines()
+                .iter()
+                .any(|line| line.starts_with("send 354"))
+        );
+        trace
+    };
+    // What it does when so much of a message comes.
+    let on_more = |trace: &mut Trace, content: &str| {
+        trace.say(content);
+        let lines = trace.lines().into_iter();
+        lines
+            .filter(|line| !line.starts_with("timer"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let content = large(200_000);
+    let mut first = begun("");
+    assert_eq!(on_more(&mut first, &content), "");
+    // It has all there is.
+    let mut second = begun("");
+    assert_eq!(on_more(&mut second, &content), "write 65537");
+    drop(second);
+    assert_eq!(on_more(&mut first, ".\r\n"), "store for 1");
+    let Some(queue::Event::Stored { content: kept, .. }) = first.commit() else {
+        panic!("it is not stored");
+    };
+    assert_eq!(kept.as_deref(), Some(content.as_bytes()));
+    // With its receipt it has given it back.
+    let mut third = begun("");
+    assert_eq!(on_more(&mut third, &content), "");
+    // More than that goes to the disk, and lets the next one have it.
+    assert_eq!(on_more(&mut third, &content), "write 262145");
+    let mut fourth = begun("");
+    assert_eq!(on_more(&mut fourth, &content), "");
+    // So does a message that does not come after all.
+    drop(fourth);
+    // One that is announced to be too large never has any.
+    let mut announced = begun(" SIZE=300000");
+    assert_eq!(on_more(&mut announced, &content), "write 65537");
+    assert!(memory.share().is_some());
+}
+
+#[test]
 fn a_body_that_cannot_be_written_refuses_the_message_at_its_end() {
     let mut settings = settings();
     settings.limits.content_inline = 17;

@@ -1,4 +1,4 @@
-//! Large bodies: a file each, named after the message, in the directory `bodies` beside the rows.
+//! The largest bodies: a file each, named after the message, in the directory `bodies` beside the rows.
 //!
 //! A file is written and synced before the commit that names it, and removed after the commit that
 //! forgets the message, so a crash leaves at worst a file that nobody names. Behind the content
@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +16,11 @@ use mail::QueueId;
 
 use crate::interface::nameless;
 use crate::local::log::sync_names;
+use crate::local::reader::{BUFFER_OCTETS, ContentReader, SUM_OCTETS, damaged};
 use crate::local::room::{Promise, Room};
+use crate::local::segments::Segments;
 use crate::{BodyWriter, Content, LargeBody, SharedBody, SpoolError};
 
-const SUM_OCTETS: u64 = 4;
-const BUFFER_OCTETS: usize = 64 * 1024;
 /// What is written at the end: the buffer, the checksum.
 const SPARE_OCTETS: u64 = BUFFER_OCTETS as u64 + SUM_OCTETS;
 /// Behind the name of a file that is being named anew.
@@ -28,16 +28,20 @@ const MOVED: char = '~';
 
 /// The directory, and which of its files no commit has decided about yet.
 pub(super) struct Bodies {
+    /// Where smaller ones are.
+    pub(super) segments: Segments,
     directory: PathBuf,
     room: Arc<Room>,
     undecided: Mutex<HashSet<QueueId>>,
 }
 
 impl Bodies {
-    /// Makes the directory when it is missing.
-    pub(super) fn open(directory: PathBuf, room: Arc<Room>) -> Result<Self, SpoolError> {
+    /// In the directory of a spool; makes those for bodies and segments when they are missing.
+    pub(super) fn open(spool: &Path, room: Arc<Room>) -> Result<Self, SpoolError> {
+        let directory = spool.join("bodies");
         make_directory(&directory)?;
         Ok(Self {
+            segments: Segments::open(spool.join("segments"))?,
             directory,
             room,
             undecided: Mutex::default(),
@@ -127,18 +131,13 @@ impl Bodies {
     }
 
     /// Opens the file of a body that should have so many octets.
-    pub(super) fn read(&self, id: QueueId, octets: u64) -> io::Result<LargeReader> {
+    pub(super) fn read(&self, id: QueueId, octets: u64) -> io::Result<ContentReader> {
         let file = File::open(self.path(id))?;
         if Some(file.metadata()?.len()) != octets.checked_add(SUM_OCTETS) {
             return Err(damaged(id));
         }
-        let file = BufReader::with_capacity(BUFFER_OCTETS, file);
-        Ok(LargeReader {
-            id,
-            file,
-            left: octets,
-            sum: crc32fast::Hasher::new(),
-        })
+        let sum = crc32fast::Hasher::new();
+        Ok(ContentReader::new(id, file, octets, sum, None))
     }
 
     /// Files that a commit may have left behind, to be checked against the rows.
@@ -180,13 +179,6 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn damaged(id: QueueId) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("the body file of {id} is damaged"),
-    )
 }
 
 /// Writes one large body.
@@ -258,52 +250,6 @@ impl SharedBody for Opened {
 impl Drop for LargeWriter {
     fn drop(&mut self) {
         self.give_up_name();
-    }
-}
-
-/// Reads one large body; its last read fails when the checksum behind the content does not agree.
-pub(super) struct LargeReader {
-    id: QueueId,
-    file: BufReader<File>,
-    left: u64,
-    sum: crc32fast::Hasher,
-}
-
-impl Read for LargeReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = buffer
-            .len()
-            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if room == 0 {
-            return Ok(0);
-        }
-        let got = self.file.read(&mut buffer[..room])?;
-        if got == 0 {
-            return Err(damaged(self.id));
-        }
-        self.sum.update(&buffer[..got]);
-        self.left -= got as u64;
-        if self.left == 0 {
-            self.check()?;
-        }
-        Ok(got)
-    }
-}
-
-impl LargeReader {
-    fn check(&mut self) -> io::Result<()> {
-        let mut stored = [0; SUM_OCTETS as usize];
-        // The length was right when it was opened.
-        self.file
-            .read_exact(&mut stored)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => damaged(self.id),
-                _ => error,
-            })?;
-        if u32::from_le_bytes(stored) == self.sum.clone().finalize() {
-            return Ok(());
-        }
-        Err(damaged(self.id))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The questions of the queue: who is due, at which hosts, with what content.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use crate::local::record::{
     Kept, MESSAGE_COLUMNS, RECIPIENT_COLUMNS, Unreadable, content_sum, id_of, millis, moment,
     read_kept, read_message, read_recipient,
 };
+use crate::local::segments::{READ_WHOLE_MAX, Segments};
 use crate::local::watch::Watch;
 use crate::operation::{PASSED_OVER_MAX, not_withheld};
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
 /// See [`crate::Spool::due`].
 pub(super) fn due(
     connection: &Connection,
+    segments: &Segments,
     watch: &Watch,
     host: &str,
     wanted: &Wanted,
@@ -62,11 +65,9 @@ pub(super) fn due(
             passed_over += 1;
             continue;
         };
-        if room > 0
-            && let Kept::Row(number) = kept
-        {
+        if room > 0 {
             // Whoever wants what cannot be read asks for it, and hears why.
-            let content = inline(&moment, id, number).ok();
+            let content = whole(&moment, segments, id, kept).ok().flatten();
             let octets = content.as_ref().map_or(0, Bytes::len);
             waiting.content = content.filter(|_| octets <= room);
             room = room.saturating_sub(octets);
@@ -177,22 +178,55 @@ pub(super) fn body(
     id: QueueId,
 ) -> Result<Option<Body>, SpoolError> {
     let moment = connection.unchecked_transaction()?;
-    let mut statement = moment.prepare_cached("SELECT body, large FROM message WHERE id = ?1")?;
+    let question = "SELECT body, large, place FROM message WHERE id = ?1";
+    let mut statement = moment.prepare_cached(question)?;
     let mut rows = statement.query((id.to_bytes(),))?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    match read_kept(row, 0) {
-        Ok(Kept::Row(number)) => inline(&moment, id, number).map(|b| Some(Body::Memory(b))),
-        Ok(Kept::File(octets)) => match bodies.read(id, octets) {
-            Ok(reader) => Ok(Some(Body::Stream(Box::new(reader)))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(SpoolError::Corrupt(
-                format!("the body file of {id} is missing").into(),
-            )),
-            Err(error) => Err(error.into()),
-        },
-        Err(Unreadable::Failed(error)) => Err(error),
-        Err(Unreadable::Damaged(why)) => Err(SpoolError::Corrupt(format!("{why} of {id}").into())),
+    let kept = match read_kept(row, [0, 1, 2]) {
+        Ok(kept) => kept,
+        Err(Unreadable::Failed(error)) => return Err(error),
+        Err(Unreadable::Damaged(why)) => {
+            return Err(SpoolError::Corrupt(format!("{why} of {id}").into()));
+        }
+    };
+    if let Some(content) = whole(&moment, &bodies.segments, id, kept)? {
+        return Ok(Some(Body::Memory(content)));
+    }
+    let reader = match kept {
+        Kept::Row(_) => return Ok(None),
+        Kept::Segment(place, octets) => bodies.segments.read(id, place, octets),
+        Kept::File(octets) => bodies.read(id, octets),
+    };
+    let reader = reader.map_err(|error| unreadable(id, error))?;
+    Ok(Some(Body::Stream(Box::new(reader))))
+}
+
+/// Content that is read whole, into memory; `None` for other content.
+fn whole(
+    connection: &Connection,
+    segments: &Segments,
+    id: QueueId,
+    kept: Kept,
+) -> Result<Option<Bytes>, SpoolError> {
+    match kept {
+        Kept::Row(number) => inline(connection, id, number).map(Some),
+        Kept::Segment(place, octets) if octets <= READ_WHOLE_MAX => {
+            let content = segments.read_whole(id, place, octets);
+            let content = content.map_err(|error| unreadable(id, error))?;
+            Ok(Some(content.into()))
+        }
+        Kept::Segment(..) | Kept::File(_) => Ok(None),
+    }
+}
+
+fn unreadable(id: QueueId, error: io::Error) -> SpoolError {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            SpoolError::Corrupt(format!("the body file of {id} is missing").into())
+        }
+        _ => error.into(),
     }
 }
 

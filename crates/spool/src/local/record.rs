@@ -10,6 +10,7 @@ use relay_policy::Admitted;
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{CachedStatement, Row};
 
+use crate::local::segments::Place;
 use crate::{HoldReason, Message, Recipient, RecipientState, SpoolError};
 
 /// `recipient.state` of a recipient that is tried when due; the index `due` holds these alone.
@@ -22,7 +23,7 @@ const HELD_BOUNCING: i64 = 4;
 const HELD_SCREENING: i64 = 5;
 
 pub(super) const MESSAGE_COLUMNS: &str =
-    "id, arrived, sender, flags, envid, client, head, size, body, large, sum, user";
+    "id, arrived, sender, flags, envid, client, head, size, body, large, sum, user, place";
 pub(super) const RECIPIENT_COLUMNS: &str = "id, number, address, grounds, notify, original, state, due, tries, delay_told, last, sum, \
      host";
 
@@ -61,6 +62,8 @@ pub(super) fn state_of(number: i64) -> Option<RecipientState> {
 pub(super) enum Kept {
     /// The row of `body` with this number.
     Row(i64),
+    /// A segment: so many octets of it from there on.
+    Segment(Place, u64),
     /// A file of so many octets, named after the message.
     File(u64),
 }
@@ -191,7 +194,7 @@ pub(super) fn content_sum(content: &[u8]) -> i64 {
 }
 
 pub(super) const INSERT_MESSAGE: &str =
-    "INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    "INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 /// Runs [`INSERT_MESSAGE`]; answers whether the id was free.
 pub(super) fn insert_message(
@@ -199,9 +202,10 @@ pub(super) fn insert_message(
     message: &Message,
     kept: Kept,
 ) -> rusqlite::Result<bool> {
-    let (body, large) = match kept {
-        Kept::Row(number) => (Some(number), None),
-        Kept::File(octets) => (None, Some(signed(octets))),
+    let (body, large, place) = match kept {
+        Kept::Row(number) => (Some(number), None, None),
+        Kept::Segment(place, octets) => (None, Some(signed(octets)), Some(place.to_number())),
+        Kept::File(octets) => (None, Some(signed(octets)), None),
     };
     let rows = statement.execute((
         message.id.to_bytes(),
@@ -216,6 +220,7 @@ pub(super) fn insert_message(
         large,
         message_sum(message),
         message.user.as_deref(),
+        place,
     ))?;
     Ok(rows == 1)
 }
@@ -326,15 +331,21 @@ pub(super) fn read_message(row: &Row<'_>) -> Result<(Message, Kept), Unreadable>
     if message_sum(&message) != row.get::<_, i64>(10)? {
         return Err(damaged("the checksum of the message's facts"));
     }
-    Ok((message, read_kept(row, 8)?))
+    Ok((message, read_kept(row, [8, 9, 12])?))
 }
 
-/// Reads the columns `body, large`, the first of them at `column`.
-pub(super) fn read_kept(row: &Row<'_>, column: usize) -> Result<Kept, Unreadable> {
-    match (row.get(column)?, row.get::<_, Option<i64>>(column + 1)?) {
-        (Some(number), None) => Ok(Kept::Row(number)),
-        (None, Some(_)) => Ok(Kept::File(unsigned(row, column + 1)?)),
-        (None, None) | (Some(_), Some(_)) => Err(damaged("the place of the content")),
+/// Reads `body`, `large` and `place`, which are these columns.
+pub(super) fn read_kept(row: &Row<'_>, columns: [usize; 3]) -> Result<Kept, Unreadable> {
+    let [body, large, place] = columns;
+    let is_large = row.get::<_, Option<i64>>(large)?.is_some();
+    match (row.get(body)?, is_large, row.get(place)?) {
+        (Some(number), false, None) => Ok(Kept::Row(number)),
+        (None, true, None) => Ok(Kept::File(unsigned(row, large)?)),
+        (None, true, Some(number)) => match Place::from_number(number) {
+            Some(place) => Ok(Kept::Segment(place, unsigned(row, large)?)),
+            None => Err(damaged("the place of the content")),
+        },
+        _ => Err(damaged("the place of the content")),
     }
 }
 

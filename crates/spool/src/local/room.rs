@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
+use crate::local::segments::CONTENT_OCTETS_MIN;
 use crate::{Change, Content, Health, NewMessage, SpoolError};
 
 /// What is kept for outcomes when the disk is full: some thousand of them, and what the log has
@@ -205,13 +206,15 @@ impl Drop for Promise {
     }
 }
 
-/// What storing this takes: content in a row goes to the log and, later, to the main file.
+/// What storing this takes: content in a row goes to the log and, later, to the main file; that in a
+/// segment is written once.
 pub(super) fn needs(new: &NewMessage) -> u64 {
     let inline = match &new.content {
+        Content::Inline(content) if content.len() < CONTENT_OCTETS_MIN => 2 * content.len() as u64,
         Content::Inline(content) => content.len() as u64,
         Content::Large(_) => 0,
     };
-    CHANGE_OCTETS + 2 * (inline + new.message.head.len() as u64)
+    CHANGE_OCTETS + inline + 2 * new.message.head.len() as u64
 }
 
 /// What writing down the outcomes among these takes.

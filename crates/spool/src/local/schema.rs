@@ -1,7 +1,8 @@
 //! The tables, and how connections to them are set up.
 //!
 //! `message` and `recipient` are narrow and ordered by id, so that a listing of a million messages
-//! never touches their bodies; `body` holds the content that fits in a row. The index `due` holds
+//! never touches their bodies; `body` holds the content that is small enough for a row, and `place`
+//! says where other content stands in a segment. The index `due` holds
 //! waiting recipients only: the queue's question, "who is due at this host", is one look at it. So
 //! it is with badmail and what screening holds, which are looked through often, and with what bounces.
 //! How many there are of all of these is kept beside them (`tally`).
@@ -19,7 +20,7 @@ use crate::local::log::sync_names;
 use crate::local::{operations, tally};
 
 /// `PRAGMA user_version`: raised whenever the tables change.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// `PRAGMA application_id`: "Gate", so that nobody else's file is taken for a spool.
 const APPLICATION_ID: i64 = 0x4761_7465;
 /// SQLite as [`rusqlite::version_number`] has it: 3.51.3 is the first version in which beginning the
@@ -37,8 +38,9 @@ const TABLES: &str = "
 CREATE TABLE message (
   id BLOB PRIMARY KEY, arrived INTEGER NOT NULL, sender TEXT NOT NULL, flags INTEGER NOT NULL,
   envid TEXT, client TEXT NOT NULL, head BLOB NOT NULL, size INTEGER NOT NULL,
-  body INTEGER, large INTEGER, sum INTEGER NOT NULL, user TEXT
+  body INTEGER, large INTEGER, sum INTEGER NOT NULL, user TEXT, place INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX placed ON message (place, large) WHERE place IS NOT NULL;
 CREATE TABLE recipient (
   id BLOB NOT NULL, number INTEGER NOT NULL, address TEXT NOT NULL, host TEXT NOT NULL,
   grounds TEXT NOT NULL, notify INTEGER, original TEXT, state INTEGER NOT NULL,
@@ -62,6 +64,16 @@ fn from_version_2() -> String {
     let table = operations::TABLE;
     format!("BEGIN IMMEDIATE; {table} PRAGMA user_version = 3; COMMIT;")
 }
+
+/// From version 3, which knew no segments, and had triggers count what there is.
+const FROM_VERSION_3: &str = "
+BEGIN IMMEDIATE; ALTER TABLE message ADD COLUMN place INTEGER;
+CREATE INDEX placed ON message (place, large) WHERE place IS NOT NULL;
+DROP TRIGGER IF EXISTS message_comes; DROP TRIGGER IF EXISTS message_goes;
+DROP TRIGGER IF EXISTS recipient_comes; DROP TRIGGER IF EXISTS recipient_goes;
+DROP TRIGGER IF EXISTS recipient_turns;
+PRAGMA user_version = 4; COMMIT;
+";
 
 /// Made where they are missing: older spools have none, and the tables are as they were.
 const HELD_INDEXES: &str = "
@@ -121,11 +133,14 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     match (application, version) {
         (APPLICATION_ID, SCHEMA_VERSION) => add_indexes(connection),
-        (APPLICATION_ID, old @ (1 | 2)) => {
+        (APPLICATION_ID, old @ (1..=3)) => {
             if old == 1 {
                 connection.execute_batch(FROM_VERSION_1)?;
             }
-            connection.execute_batch(&from_version_2())?;
+            if old <= 2 {
+                connection.execute_batch(&from_version_2())?;
+            }
+            connection.execute_batch(FROM_VERSION_3)?;
             add_indexes(connection)
         }
         (0, 0) if tables == 0 => create(connection),

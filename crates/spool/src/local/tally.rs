@@ -1,6 +1,8 @@
-//! How many messages there are, and how many recipients in each state, kept by the database itself in
-//! the transactions that change them. Whoever looks at the whole queue, as every page of the console
+//! How many messages there are, and how many recipients in each state, written down in the
+//! transactions that change them. Whoever looks at the whole queue, as every page of the console
 //! does and Prometheus, reads a few rows instead of a million.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -15,26 +17,51 @@ const MESSAGES: i64 = -1;
 pub(super) const OLDEST: &str =
     "SELECT id FROM recipient WHERE +state = 0 ORDER BY id, number LIMIT 1";
 
-/// Counts what there is, and goes on counting.
+/// Counts what there is.
 pub(super) const TABLE: &str = "
 CREATE TABLE tally (what INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO tally VALUES (-1, 0), (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
 INSERT OR REPLACE INTO tally SELECT state, count(*) FROM recipient GROUP BY state;
 UPDATE tally SET count = (SELECT count(*) FROM message) WHERE what = -1;
-CREATE TRIGGER message_comes AFTER INSERT ON message
-BEGIN UPDATE tally SET count = count + 1 WHERE what = -1; END;
-CREATE TRIGGER message_goes AFTER DELETE ON message
-BEGIN UPDATE tally SET count = count - 1 WHERE what = -1; END;
-CREATE TRIGGER recipient_comes AFTER INSERT ON recipient
-BEGIN UPDATE tally SET count = count + 1 WHERE what = NEW.state; END;
-CREATE TRIGGER recipient_goes AFTER DELETE ON recipient
-BEGIN UPDATE tally SET count = count - 1 WHERE what = OLD.state; END;
-CREATE TRIGGER recipient_turns AFTER UPDATE OF state ON recipient WHEN NEW.state <> OLD.state
-BEGIN
-  UPDATE tally SET count = count - 1 WHERE what = OLD.state;
-  UPDATE tally SET count = count + 1 WHERE what = NEW.state;
-END;
 ";
+
+/// What one transaction changes about the counts: written down with its last statement. Triggers would
+/// have SQLite keep a copy of each page that a statement changes.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// How many more there are, by what they are.
+    more: BTreeMap<i64, i64>,
+}
+
+impl Tally {
+    /// There are so many more messages (fewer: below 0).
+    pub(super) fn messages(&mut self, more: i64) {
+        *self.more.entry(MESSAGES).or_default() += more;
+    }
+
+    /// There are so many more recipients in this state.
+    pub(super) fn recipients(&mut self, state: i64, more: i64) {
+        *self.more.entry(state).or_default() += more;
+    }
+
+    /// Writes it down, where counts are kept, and begins anew.
+    pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let changes = std::mem::take(&mut self.more);
+        let mut changes = changes
+            .into_iter()
+            .filter(|(_, more)| *more != 0)
+            .peekable();
+        if changes.peek().is_none() || !is_kept(connection)? {
+            return Ok(());
+        }
+        let statement = "UPDATE tally SET count = count + ?2 WHERE what = ?1";
+        let mut update = connection.prepare_cached(statement)?;
+        for change in changes {
+            update.execute(change)?;
+        }
+        Ok(())
+    }
+}
 
 /// Whether it is kept: not where there was no room for it.
 pub(super) fn is_kept(connection: &Connection) -> rusqlite::Result<bool> {

@@ -12,11 +12,13 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use crate::local::bodies::Bodies;
 use crate::local::record::{
     CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, content_sum, insert_message, insert_recipient,
-    millis, state_number,
+    millis, read_kept, state_number, unsigned,
 };
 use crate::local::room::needs;
 use crate::local::schema::{PAGE_OCTETS, open_writer};
 use crate::local::search::{Match, Span, look};
+use crate::local::segments::{CONTENT_OCTETS_MIN, Place};
+use crate::local::tally::Tally;
 use crate::local::{operations, pauses};
 use crate::message::host_name;
 use crate::operation::{Files, LOOKED_AT_MAX};
@@ -38,10 +40,12 @@ pub(super) struct Writer {
     bodies: Arc<Bodies>,
     /// The next free number in `body`.
     body_next: i64,
-    /// Files whose messages this transaction forgets.
-    forgotten: Vec<QueueId>,
+    /// Content outside of rows whose messages this transaction forgets.
+    forgotten: Vec<(QueueId, Kept)>,
     /// This transaction names a new file.
     names_file: bool,
+    /// What it changes about how many there are.
+    tally: Tally,
     /// What an administrator should be told of this transaction.
     notes: Vec<String>,
 }
@@ -82,6 +86,7 @@ impl Writer {
             body_next: last.unwrap_or(0) + 1,
             forgotten: Vec::new(),
             names_file: false,
+            tally: Tally::default(),
             notes: Vec::new(),
         })
     }
@@ -100,6 +105,7 @@ impl Writer {
     ) -> Result<Vec<Commit>, Broken> {
         self.forgotten.clear();
         self.names_file = false;
+        self.tally = Tally::default();
         self.notes.clear();
         self.run("BEGIN IMMEDIATE").map_err(certain)?;
         let results = match self.apply_all(changes, room, damaged) {
@@ -119,8 +125,12 @@ impl Writer {
                 unknown,
             });
         }
-        for id in self.forgotten.drain(..) {
-            self.bodies.remove(id);
+        for (id, kept) in self.forgotten.drain(..) {
+            match kept {
+                Kept::Row(_) => {}
+                Kept::Segment(place, octets) => self.bodies.segments.forget(place, octets),
+                Kept::File(_) => self.bodies.remove(id),
+            }
         }
         Ok(results)
     }
@@ -151,8 +161,10 @@ impl Writer {
             results.push(self.apply(change, &mut room)?);
         }
         for (id, number) in damaged {
-            self.set_state(*id, *number, CORRUPT)?;
+            self.turn(*id, *number, CORRUPT, None, None)?;
         }
+        self.tally.write(&self.connection)?;
+        self.bodies.segments.sync()?;
         if self.names_file {
             self.bodies.sync()?;
         }
@@ -228,31 +240,43 @@ impl Writer {
 
     /// Writes the rows; answers false, having written none, when the id is taken.
     fn store(&mut self, new: &NewMessage) -> Result<bool, SpoolError> {
+        let message = &new.message;
         let kept = match &new.content {
-            Content::Inline(_) => Kept::Row(self.body_next),
+            Content::Inline(content) if content.len() < CONTENT_OCTETS_MIN => {
+                Kept::Row(self.body_next)
+            }
+            Content::Inline(content) => {
+                let place = self.bodies.segments.append(message.id, content)?;
+                Kept::Segment(place, content.len() as u64)
+            }
             Content::Large(large) => Kept::File(large.size),
         };
         let connection = &self.connection;
-        let message = &new.message;
         if !insert_message(
             &mut connection.prepare_cached(INSERT_MESSAGE)?,
             message,
             kept,
         )? {
+            if let Kept::Segment(place, octets) = kept {
+                self.bodies.segments.forget(place, octets);
+            }
             return Ok(false);
         }
         match &new.content {
-            Content::Inline(content) => {
+            Content::Inline(content) if let Kept::Row(_) = kept => {
                 let mut insert =
                     connection.prepare_cached("INSERT INTO body VALUES (?1, ?2, ?3)")?;
                 insert.execute((self.body_next, content_sum(content), &**content))?;
                 self.body_next += 1;
             }
+            Content::Inline(_) => {}
             Content::Large(_) => self.names_file = true,
         }
+        self.tally.messages(1);
         let mut insert = connection.prepare_cached(INSERT_RECIPIENT)?;
         for recipient in &new.recipients {
             insert_recipient(&mut insert, message.id, recipient)?;
+            self.tally.recipients(state_number(recipient.state), 1);
         }
         Ok(true)
     }
@@ -284,13 +308,24 @@ impl Writer {
         Ok(applied(touched))
     }
 
-    fn settle_one(&self, id: QueueId, number: u32, settled: &Settled) -> Result<u64, SpoolError> {
-        let id = id.to_bytes();
+    fn settle_one(
+        &mut self,
+        id: QueueId,
+        number: u32,
+        settled: &Settled,
+    ) -> Result<u64, SpoolError> {
         let touched = match settled {
-            Settled::Done => self
-                .connection
-                .prepare_cached("DELETE FROM recipient WHERE id = ?1 AND number = ?2")?
-                .execute((id, number))?,
+            Settled::Done => {
+                let statement =
+                    "DELETE FROM recipient WHERE id = ?1 AND number = ?2 RETURNING state";
+                let mut forget = self.connection.prepare_cached(statement)?;
+                let state = forget.query_row((id.to_bytes(), number), |row| row.get(0));
+                let state = state.optional()?;
+                state.map_or(0, |state| {
+                    self.tally.recipients(state, -1);
+                    1
+                })
+            }
             // Somebody may have held it while it was being tried: it stays held. Every attempt
             // counts up `tries`, or else tells of the delay: with both as they are, this was given
             // before. One that an operator gave up meanwhile keeps his words.
@@ -307,48 +342,74 @@ impl Writer {
                      WHERE id = ?1 AND number = ?2 AND state <> 3
                      AND NOT (tries = ?4 AND delay_told = ?6)",
                 )?
-                .execute((id, number, millis(*due), tries, &**last, delay_told))?,
-            Settled::Held { reason, last } => self
-                .connection
-                .prepare_cached(
-                    "UPDATE recipient SET state = ?3, last = ?4
-                     WHERE id = ?1 AND number = ?2 AND state <> 3",
-                )?
                 .execute((
-                    id,
+                    id.to_bytes(),
                     number,
-                    state_number(RecipientState::Held(*reason)),
+                    millis(*due),
+                    tries,
                     &**last,
+                    delay_told,
                 ))?,
+            Settled::Held { reason, last } => {
+                let state = state_number(RecipientState::Held(*reason));
+                match self.state(id, number)? {
+                    None | Some(CORRUPT) => 0,
+                    Some(_) => self.turn(id, number, state, None, Some(last))?,
+                }
+            }
         };
         Ok(touched as u64)
+    }
+
+    fn state(&self, id: QueueId, number: u32) -> rusqlite::Result<Option<i64>> {
+        let statement = "SELECT state FROM recipient WHERE id = ?1 AND number = ?2";
+        let mut state = self.connection.prepare_cached(statement)?;
+        let state = state.query_row((id.to_bytes(), number), |row| row.get(0));
+        state.optional()
+    }
+
+    /// Brings a recipient into a state; the rest stays as it is where nothing else is said.
+    fn turn(
+        &mut self,
+        id: QueueId,
+        number: u32,
+        state: i64,
+        due: Option<i64>,
+        last: Option<&str>,
+    ) -> rusqlite::Result<usize> {
+        let Some(before) = self.state(id, number)? else {
+            return Ok(0);
+        };
+        self.tally.recipients(before, -1);
+        self.tally.recipients(state, 1);
+        let statement = "UPDATE recipient SET state = ?3, due = coalesce(?4, due),
+             last = coalesce(?5, last) WHERE id = ?1 AND number = ?2";
+        let mut update = self.connection.prepare_cached(statement)?;
+        update.execute((id.to_bytes(), number, state, due, last))
     }
 
     /// Removes the message and its content when no recipient is left.
     fn forget_when_settled(&mut self, id: QueueId) -> Result<(), SpoolError> {
         let mut forget = self.connection.prepare_cached(
             "DELETE FROM message WHERE id = ?1
-             AND NOT EXISTS (SELECT 1 FROM recipient WHERE id = ?1) RETURNING body",
+             AND NOT EXISTS (SELECT 1 FROM recipient WHERE id = ?1) RETURNING body, large, place",
         )?;
-        let body = forget.query_row((id.to_bytes(),), |row| row.get::<_, Option<i64>>(0));
-        match body.optional()? {
-            None => (),
-            Some(None) => self.forgotten.push(id),
-            Some(Some(number)) => {
+        let kept = forget.query_row((id.to_bytes(),), |row| Ok(read_kept(row, [0, 1, 2])));
+        let Some(kept) = kept.optional()? else {
+            return Ok(());
+        };
+        self.tally.messages(-1);
+        match kept {
+            // Where it is cannot be read: a start finds it.
+            Err(_) => (),
+            Ok(Kept::Row(number)) => {
                 let statement = "DELETE FROM body WHERE number = ?1";
                 self.connection
                     .prepare_cached(statement)?
                     .execute((number,))?;
             }
+            Ok(kept) => self.forgotten.push((id, kept)),
         }
-        Ok(())
-    }
-
-    fn set_state(&self, id: QueueId, number: u32, state: i64) -> Result<(), SpoolError> {
-        let statement = "UPDATE recipient SET state = ?3 WHERE id = ?1 AND number = ?2";
-        self.connection
-            .prepare_cached(statement)?
-            .execute((id.to_bytes(), number, state))?;
         Ok(())
     }
 
@@ -429,11 +490,13 @@ impl Writer {
     }
 
     fn drop_held(&mut self, id: QueueId, reason: HoldReason) -> Result<Commit, SpoolError> {
-        let drop = "DELETE FROM recipient WHERE id = ?1 AND state = ?2";
+        let forget = "DELETE FROM recipient WHERE id = ?1 AND state = ?2";
+        let state = state_number(RecipientState::Held(reason));
         let dropped = self
             .connection
-            .prepare_cached(drop)?
-            .execute((id.to_bytes(), state_number(RecipientState::Held(reason))))?;
+            .prepare_cached(forget)?
+            .execute((id.to_bytes(), state))?;
+        self.tally.recipients(state, -(dropped as i64));
         self.forget_when_settled(id)?;
         Ok(applied(dropped as u64))
     }
@@ -461,12 +524,9 @@ impl Writer {
     fn apply_effect(&mut self, effect: Effect, matches: &[Match]) -> Result<(), SpoolError> {
         match effect {
             Effect::Becomes(state, due, last) => {
-                let statement = "UPDATE recipient SET state = ?3, due = coalesce(?4, due),
-                     last = coalesce(?5, last) WHERE id = ?1 AND number = ?2";
-                let mut update = self.connection.prepare_cached(statement)?;
                 let (state, due) = (state_number(state), due.map(millis));
                 for Match { id, number, .. } in matches {
-                    update.execute((id.to_bytes(), number, state, due, last.as_deref()))?;
+                    self.turn(*id, *number, state, due, last.as_deref())?;
                 }
                 Ok(())
             }
@@ -526,9 +586,25 @@ impl Writer {
         Ok(whole.saturating_sub(fs::metadata(&self.path)?.len()))
     }
 
+    /// Has the segments begin with what the rows name.
+    pub(super) fn take_stock(&self) -> Result<(), SpoolError> {
+        let question = "SELECT place, large FROM message WHERE place IS NOT NULL ORDER BY place";
+        let mut statement = self.connection.prepare(question)?;
+        let mut failure = None;
+        let rows = statement.query_map((), |row| {
+            let place = Place::from_number(row.get(0)?);
+            Ok(place.zip(Some(unsigned(row, 1)?)))
+        })?;
+        // A row that cannot be read as what it should be has no content either.
+        let rows = rows.map_while(|row| row.map_err(|error| failure = Some(error)).ok());
+        self.bodies.segments.take_stock(rows.flatten())?;
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
     /// Whether a row names this file.
     pub(super) fn names(&self, id: QueueId) -> Result<bool, SpoolError> {
-        let statement = "SELECT 1 FROM message WHERE id = ?1 AND large IS NOT NULL";
+        let statement =
+            "SELECT 1 FROM message WHERE id = ?1 AND large IS NOT NULL AND place IS NULL";
         Ok(self
             .connection
             .prepare_cached(statement)?

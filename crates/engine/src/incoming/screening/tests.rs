@@ -254,7 +254,7 @@ fn a_copy_goes_out_even_where_the_message_goes_nowhere_else() {
 #[test]
 fn nothing_is_left_on_disk_where_one_of_several_cannot_be_written() {
     let spool = Model::new();
-    let content = [b"Subject: x\r\n\r\n", &b"text\r\n".repeat(20_000)[..]].concat();
+    let content = [b"Subject: x\r\n\r\n", &b"text\r\n".repeat(60_000)[..]].concat();
     let to = ["a@ours.test", "seen@ours.test"];
     let mut screening = screening(SPLIT, &content, &to, true, &spool);
     let id = screening.storing().id();
