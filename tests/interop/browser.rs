@@ -46,6 +46,7 @@ impl Scene {
             "[console]\nbind = \"{console}\"\n[submit]\nsocket = \"submit.sock\"\n\
              [domain.\"hosted.test\"]\nroute = \"{}\"\n\
              [domain.\"down.test\"]\nroute = \"[{}]:{}\"\n\
+             [log.w3c]\nformat = \"w3c\"\nfields = \"all\"\n\
              [[screen]]\nname = \"programs\"\nwhen = {{ extension = \"exe\" }}\nthen = \"hold\"\n",
             server.route(),
             down.ip(),
@@ -195,6 +196,7 @@ impl Scene {
             page("file", "/configuration/file", "What would it do?"),
             page("versions", "/configuration/versions", "Versions"),
             page("log", "/logs", "listening"),
+            page("log-w3c", "/logs?log=w3c", "victim@elsewhere.test"),
             page("audit", "/audit", "console"),
             page("help", "/help", "Smart host"),
             page("api", "/api", "/v1/status"),

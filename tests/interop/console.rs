@@ -511,6 +511,43 @@ fn listeners_and_domains_have_forms_and_rules_an_order() {
     }
 }
 
+#[test]
+fn a_protocol_log_is_shown_as_it_was_written() {
+    let setup = Setup::start(
+        "[log.w3c]\nformat = \"w3c\"\nfields = \"all\"\n[log.mail]\nformat = \"maillog\"\n",
+    );
+    let mut client = Dialogue::ready(setup.relay.network.stranger(), setup.relay.address());
+    client.ask("MAIL FROM:<a<b>@client.test>", 501);
+    client.ask("MAIL FROM:<ann@client.test>", 250);
+    client.ask("RCPT TO:<victim@elsewhere.test>", 550);
+    client.ask("QUIT", 221);
+    let viewer = setup.sign_in("viewer");
+    let shown = || setup.page("/logs?log=w3c", &viewer);
+    until_true("its rows", seconds(20), || shown().contains("QUIT"));
+    let page = shown();
+    for words in [
+        "#Fields: ",
+        "RCPT",
+        "victim@elsewhere.test",
+        "a&#60;b&#62;@client.test",
+    ] {
+        assert!(page.contains(words), "no {words} in {page}");
+    }
+    let found = setup.page("/logs?log=w3c&word=VICTIM", &viewer);
+    assert!(
+        found.contains("victim@") && !found.contains("QUIT"),
+        "{found}"
+    );
+    let mail = setup.page("/logs?log=mail", &viewer);
+    assert!(mail.contains("NOQUEUE: reject: RCPT"), "{mail}");
+    let none = setup.page("/logs?log=mail&word=nowhere", &viewer);
+    assert!(none.contains("No line matches"), "{none}");
+    for name in ["other", "..%2F..%2Fgatepost.toml", "w3c%2F..%2Fmail"] {
+        let refused = setup.page(&format!("/logs?log={name}"), &viewer);
+        assert_eq!(status(&refused), 404, "{name}");
+    }
+}
+
 /// Where the relay may not write its file, whoever changes it gets the difference to copy.
 #[test]
 fn a_file_that_cannot_be_written_is_changed_by_hand() {

@@ -29,6 +29,7 @@ fn each_answer_is_as_the_description_says() {
     let config = format!(
         "[console]\nbind = \"{console}\"\n\
          [submit]\nsocket = {submit:?}\n\
+         [log.w3c]\nformat = \"w3c\"\n\
          [domain.\"served.test\"]\nroute = \"{}\"\n\
          [domain.\"hosted.test\"]\nroute = \"{}\"\n\
          [[screen]]\nname = \"eve's\"\nwhen.to = \"eve@hosted.test\"\nthen = \"hold\"\n\

@@ -40,7 +40,9 @@ pub use self::greylist::{
 pub use self::guardian::{
     GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
 };
-pub use self::log_lines::{LogEvent, LogField, LogLine, LogQuery};
+pub use self::log_lines::{
+    LogEvent, LogField, LogLine, LogQuery, ProtocolLogQuery, ProtocolLogRow, ProtocolLogTail,
+};
 pub use self::observed::{
     DeviceLists, DeviceRefusal, DeviceRow, DevicesQuery, Rates, RatesQuery, RefusedWhy,
 };

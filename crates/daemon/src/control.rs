@@ -15,6 +15,7 @@ mod log_lines;
 mod observed;
 mod operations;
 mod pauses;
+mod protocol_files;
 mod quarantine;
 mod routes;
 mod sessions;
@@ -92,7 +93,7 @@ pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::Jo
 /// All that can be asked.
 fn routes() -> Routes {
     let routes = with_observation(configuration::with_configuration(Routes::default()));
-    let routes = log_lines::with(diagnose::with(routes));
+    let routes = protocol_files::with(log_lines::with(diagnose::with(routes)));
     let routes = with_console(routes);
     with_strangers(with_quarantine(with_tracking(routes)))
         .get("/v1/openapi.json", "This description", description)

@@ -214,6 +214,10 @@ everything = call("get", "/v1/config/options", 200)
 [allow] = [option for option in everything if option["key"] == "relay.allow"]
 assert allow["takes"] and allow["meaning"] and allow["schema"], allow
 assert any(value["place"] != "default" for option in everything for value in option["values"])
+for log in call("get", "/v1/log/protocol", 200):
+    tail = call("get", "/v1/log/protocol/{name}", 200, name=log["name"], lines=5, word="mail")
+    assert len(tail["lines"]) <= 5 and all("mail" in line.lower() for line in tail["lines"]), tail
+call("get", "/v1/log/protocol/{name}", 404, name="none")
 new = call("get", "/v1/config/options", 200, within="listener.NAME")
 assert new and all(one["key"].startswith("listener.NAME.") and not one["values"] for one in new), new
 one = call("get", "/v1/config/options", 200, within="listener.internet")

@@ -15,6 +15,37 @@ pub struct LogQuery {
     pub word: Option<String>,
 }
 
+/// A protocol log that lies in files: `GET /v1/log/protocol`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProtocolLogRow {
+    /// Its name: that of `[log.NAME]`.
+    pub name: String,
+    /// The folder of its files.
+    pub directory: String,
+}
+
+/// Which lines of a protocol log: the query of `GET /v1/log/protocol/NAME`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ProtocolLogQuery {
+    /// So many of the last lines \[200]; 1,000 at most.
+    #[serde(default)]
+    pub lines: Option<usize>,
+    /// Those alone that have this somewhere, in any case of letters.
+    #[serde(default)]
+    pub word: Option<String>,
+}
+
+/// The end of the file that was written last: `GET /v1/log/protocol/NAME`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProtocolLogTail {
+    /// The file; none where nothing was written yet.
+    pub file: Option<String>,
+    /// Its last lines that match, oldest first; controls in them are escaped.
+    pub lines: Vec<String>,
+    /// Only the end of the file, a megabyte, was looked at.
+    pub is_cut: bool,
+}
+
 /// A line of the relay's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
