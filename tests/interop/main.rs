@@ -108,6 +108,7 @@ mod proxies;
 mod proxy;
 mod quarantine;
 mod recipients;
+mod relay_chain;
 mod relay_tests;
 mod reload;
 mod reporting;
