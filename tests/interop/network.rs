@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 static NETWORKS_TAKEN: AtomicU16 = AtomicU16::new(0);
 /// Of the blocks 127.N.0.0/16, so many are a run's own.
-const BLOCKS_EACH: u8 = 2;
+const BLOCKS_EACH: u8 = 4;
 
 static PORTS_TAKEN: AtomicU16 = AtomicU16::new(0);
 const FIRST_PORT: u16 = 12_000;
@@ -30,7 +30,7 @@ impl Network {
         let [third, high] = NETWORKS_TAKEN.fetch_add(1, Ordering::Relaxed).to_le_bytes();
         assert!(high < BLOCKS_EACH, "more tests than networks");
         // Two runs of the tests at the same time shall not meet either.
-        let run = (std::process::id() % 112) as u8;
+        let run = (std::process::id() % 56) as u8;
         let second = 16 + BLOCKS_EACH * run + high;
         Network {
             prefix: [127, second, third],
