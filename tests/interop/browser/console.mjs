@@ -144,6 +144,8 @@ const tasks = {
     const page = await context.newPage();
     watch(page, () => "keys");
     await page.goto(settings.link);
+    // A browser chooses it when it first draws the page, which is after it has loaded.
+    await page.locator("[autofocus]:focus").waitFor();
     await page.keyboard.press("Enter");
     await page.waitForURL((url) => url.pathname === "/");
     await page.keyboard.press("g");
