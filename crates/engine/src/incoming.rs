@@ -286,6 +286,9 @@ impl Incoming {
                 return Some(action);
             }
             if !self.goes_on() {
+                if !self.session.has_content() {
+                    self.share = None;
+                }
                 return self.timer();
             }
         }
@@ -346,7 +349,6 @@ impl Incoming {
             Event::Spill => self.spill(),
             Event::Abandoned => {
                 self.body = None;
-                self.share = None;
                 self.coming = None;
                 None
             }
@@ -580,7 +582,6 @@ impl Incoming {
         pace: impl FnOnce(&Standing) -> Result<Allowance, TurnAway>,
     ) {
         self.answered(&[Awaited::Begin]);
-        self.share = None;
         self.id = Some(id);
         self.advised = Advised::default();
         self.coming = Some(coming);
@@ -707,7 +708,6 @@ impl Incoming {
     /// What came of [`Action::Store`].
     pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
         self.answered(&[Awaited::Receipt]);
-        self.share = None;
         self.session.on_stored(stored);
     }
 

@@ -239,6 +239,11 @@ impl Session {
         self.wants_input() && !self.reads_lines()
     }
 
+    /// Whether content of a message is in memory, and more of it may come.
+    pub fn has_content(&self) -> bool {
+        self.phase.incoming().is_some_and(|one| !one.is_refused())
+    }
+
     /// Replies to be written, in order. Whoever writes them takes them out.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output

@@ -343,9 +343,8 @@ impl Spool for Local {
     }
 
     fn due(&self, host: &str, wanted: &Wanted) -> Result<DuePage, SpoolError> {
-        self.readers.ask(|connection| {
-            query::due(connection, &self.bodies.segments, &self.watch, host, wanted)
-        })
+        self.readers
+            .ask(|connection| query::due(connection, &self.bodies, &self.watch, host, wanted))
     }
 
     fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError> {

@@ -391,8 +391,20 @@ fn a_larger_body_stays_in_memory_as_long_as_there_is_some() {
     assert_eq!(on_more(&mut third, &content), "write 262145");
     let mut fourth = begun("");
     assert_eq!(on_more(&mut fourth, &content), "");
-    // So does a message that does not come after all.
+    // So does a message that does not come after all: between two chunks it may.
     drop(fourth);
+    let mut chunks = begun("");
+    on_more(&mut chunks, ".\r\n");
+    chunks.commit();
+    chunks.say("MAIL FROM:<a@c.test>\r\nRCPT TO:<b@ours.test>\r\n");
+    if chunks.incoming.awaited == Some(Awaited::Answer) {
+        chunks.incoming.on_answer(Answer::ConfirmedName(Fact::No));
+        chunks.go_on();
+    }
+    on_more(&mut chunks, &format!("BDAT {}\r\n{content}", content.len()));
+    assert!(memory.share().is_none());
+    on_more(&mut chunks, "RSET\r\n");
+    assert!(memory.share().is_some());
     // One that is announced to be too large never has any.
     let mut announced = begun(" SIZE=300000");
     assert_eq!(on_more(&mut announced, &content), "write 65537");

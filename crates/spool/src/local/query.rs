@@ -14,7 +14,6 @@ use crate::local::record::{
     Kept, MESSAGE_COLUMNS, RECIPIENT_COLUMNS, Unreadable, content_sum, id_of, millis, moment,
     read_kept, read_message, read_recipient,
 };
-use crate::local::segments::{READ_WHOLE_MAX, Segments};
 use crate::local::watch::Watch;
 use crate::operation::{PASSED_OVER_MAX, not_withheld};
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
 /// See [`crate::Spool::due`].
 pub(super) fn due(
     connection: &Connection,
-    segments: &Segments,
+    bodies: &Bodies,
     watch: &Watch,
     host: &str,
     wanted: &Wanted,
@@ -65,9 +64,12 @@ pub(super) fn due(
             passed_over += 1;
             continue;
         };
-        if room > 0 {
+        if room > 0 && kept.is_read_whole() {
             // Whoever wants what cannot be read asks for it, and hears why.
-            let content = whole(&moment, segments, id, kept).ok().flatten();
+            let content = match read(&moment, bodies, id, kept) {
+                Ok(Body::Memory(content)) => Some(content),
+                Ok(Body::Stream(_)) | Err(_) => None,
+            };
             let octets = content.as_ref().map_or(0, Bytes::len);
             waiting.content = content.filter(|_| octets <= room);
             room = room.saturating_sub(octets);
@@ -191,34 +193,28 @@ pub(super) fn body(
             return Err(SpoolError::Corrupt(format!("{why} of {id}").into()));
         }
     };
-    if let Some(content) = whole(&moment, &bodies.segments, id, kept)? {
-        return Ok(Some(Body::Memory(content)));
-    }
+    read(&moment, bodies, id, kept).map(Some)
+}
+
+/// Content where it is kept: in memory if it is small, else as it is read.
+fn read(
+    connection: &Connection,
+    bodies: &Bodies,
+    id: QueueId,
+    kept: Kept,
+) -> Result<Body, SpoolError> {
     let reader = match kept {
-        Kept::Row(_) => return Ok(None),
+        Kept::Row(number) => return inline(connection, id, number).map(Body::Memory),
+        Kept::Segment(place, octets) if kept.is_read_whole() => {
+            let content = bodies.segments.read_whole(id, place, octets);
+            let content = content.map_err(|error| unreadable(id, error))?;
+            return Ok(Body::Memory(content.into()));
+        }
         Kept::Segment(place, octets) => bodies.segments.read(id, place, octets),
         Kept::File(octets) => bodies.read(id, octets),
     };
     let reader = reader.map_err(|error| unreadable(id, error))?;
-    Ok(Some(Body::Stream(Box::new(reader))))
-}
-
-/// Content that is read whole, into memory; `None` for other content.
-fn whole(
-    connection: &Connection,
-    segments: &Segments,
-    id: QueueId,
-    kept: Kept,
-) -> Result<Option<Bytes>, SpoolError> {
-    match kept {
-        Kept::Row(number) => inline(connection, id, number).map(Some),
-        Kept::Segment(place, octets) if octets <= READ_WHOLE_MAX => {
-            let content = segments.read_whole(id, place, octets);
-            let content = content.map_err(|error| unreadable(id, error))?;
-            Ok(Some(content.into()))
-        }
-        Kept::Segment(..) | Kept::File(_) => Ok(None),
-    }
+    Ok(Body::Stream(Box::new(reader)))
 }
 
 fn unreadable(id: QueueId, error: io::Error) -> SpoolError {

@@ -10,7 +10,7 @@ use relay_policy::Admitted;
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{CachedStatement, Row};
 
-use crate::local::segments::Place;
+use crate::local::segments::{Place, READ_WHOLE_MAX};
 use crate::{HoldReason, Message, Recipient, RecipientState, SpoolError};
 
 /// `recipient.state` of a recipient that is tried when due; the index `due` holds these alone.
@@ -66,6 +66,17 @@ pub(super) enum Kept {
     Segment(Place, u64),
     /// A file of so many octets, named after the message.
     File(u64),
+}
+
+impl Kept {
+    /// Whether it is read into memory, whole.
+    pub(super) fn is_read_whole(self) -> bool {
+        match self {
+            Self::Row(_) => true,
+            Self::Segment(_, octets) => octets <= READ_WHOLE_MAX,
+            Self::File(_) => false,
+        }
+    }
 }
 
 const EIGHT_BIT: i64 = 1;

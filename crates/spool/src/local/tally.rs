@@ -27,13 +27,28 @@ UPDATE tally SET count = (SELECT count(*) FROM message) WHERE what = -1;
 
 /// What one transaction changes about the counts: written down with its last statement. Triggers would
 /// have SQLite keep a copy of each page that a statement changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
+    /// Whether counts are kept at all: that is found out when the store is opened.
+    is_kept: bool,
     /// How many more there are, by what they are.
     more: BTreeMap<i64, i64>,
 }
 
 impl Tally {
+    /// Of no transaction yet.
+    pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            is_kept: is_kept(connection)?,
+            more: BTreeMap::new(),
+        })
+    }
+
+    /// The next transaction begins.
+    pub(super) fn begin(&mut self) {
+        self.more.clear();
+    }
+
     /// There are so many more messages (fewer: below 0).
     pub(super) fn messages(&mut self, more: i64) {
         *self.more.entry(MESSAGES).or_default() += more;
@@ -44,20 +59,12 @@ impl Tally {
         *self.more.entry(state).or_default() += more;
     }
 
-    /// Writes it down, where counts are kept, and begins anew.
-    pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let changes = std::mem::take(&mut self.more);
-        let mut changes = changes
-            .into_iter()
-            .filter(|(_, more)| *more != 0)
-            .peekable();
-        if changes.peek().is_none() || !is_kept(connection)? {
-            return Ok(());
-        }
+    /// Writes it down, where counts are kept.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         let statement = "UPDATE tally SET count = count + ?2 WHERE what = ?1";
-        let mut update = connection.prepare_cached(statement)?;
-        for change in changes {
-            update.execute(change)?;
+        let changes = self.more.iter().filter(|(_, more)| **more != 0);
+        for change in changes.filter(|_| self.is_kept) {
+            connection.prepare_cached(statement)?.execute(change)?;
         }
         Ok(())
     }

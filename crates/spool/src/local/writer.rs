@@ -79,6 +79,7 @@ impl Writer {
         let connection = open_writer(path)?;
         let last: Option<i64> =
             connection.query_row("SELECT max(number) FROM body", (), |row| row.get(0))?;
+        let tally = Tally::new(&connection)?;
         Ok(Self {
             path: path.to_owned(),
             connection,
@@ -86,7 +87,7 @@ impl Writer {
             body_next: last.unwrap_or(0) + 1,
             forgotten: Vec::new(),
             names_file: false,
-            tally: Tally::default(),
+            tally,
             notes: Vec::new(),
         })
     }
@@ -105,7 +106,7 @@ impl Writer {
     ) -> Result<Vec<Commit>, Broken> {
         self.forgotten.clear();
         self.names_file = false;
-        self.tally = Tally::default();
+        self.tally.begin();
         self.notes.clear();
         self.run("BEGIN IMMEDIATE").map_err(certain)?;
         let results = match self.apply_all(changes, room, damaged) {
