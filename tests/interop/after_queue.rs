@@ -6,7 +6,6 @@ use crate::client::{Dialogue, message, submit};
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::{Conduct, Received, RecordingServer};
-use crate::wait::{seconds, until};
 
 /// The relay, its filter (which keeps what it gets), the server of its domain, and the way back.
 struct Filtered {
@@ -220,10 +219,6 @@ fn senders_do_not_learn_by_a_filter_to_whom_rules_send_mail_and_copies_that_fail
     );
     let line = |field: &str| text.lines().any(|line| line.trim() == field);
     assert!(line("Final-Recipient: rfc822; old@hosted.test"), "{text}");
-    let held = until("the copy to be held", seconds(10), || {
-        let queue = relay.queue();
-        let is_held = queue.iter().all(|one| one["state"] == "held");
-        (queue.len() == 1 && is_held).then_some(queue)
-    });
+    let held = relay.wait_until_held(1);
     assert_eq!(held[0]["to"], "journal@hosted.test");
 }

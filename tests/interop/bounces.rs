@@ -399,10 +399,7 @@ fn a_notice_that_cannot_be_delivered_makes_no_other_notice() {
         &message("null-sender"),
     );
     submit_badmail(&relay, "gone");
-    until_true("nothing left to try", seconds(30), || {
-        let queue = relay.queue();
-        queue.len() == 1 && queue[0]["state"] == "held"
-    });
+    relay.wait_until_held(1);
     assert_eq!((home.count(), server.count()), (0, 0));
     assert!(server.connections() >= 1);
 }

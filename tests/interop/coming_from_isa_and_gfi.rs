@@ -262,7 +262,7 @@ headings! {
             client.ask("RSET", 250);
         }
         assert_eq!(scene.sent("ann@mail.example.org", &message("rival")), 250);
-        assert_eq!(scene.relay.queue()[0]["state"], "held");
+        scene.relay.wait_until_held(1);
     }
 
     "Attachments by name, extension and size" => attachments_by_name_extension_and_size(scene) {
@@ -303,8 +303,7 @@ headings! {
         }
         let received = scene.server.wait_for("forward me");
         assert_eq!(received.to, ["security@contoso.com"]);
-        let states: Vec<String> = scene.relay.queue().iter().map(|one| one["state"].to_string()).collect();
-        assert_eq!(states, ["\"held\""]);
+        scene.relay.wait_until_held(1);
         assert_eq!(scene.server.count(), 1);
     }
 
@@ -490,7 +489,7 @@ headings! {
         for _ in 0..2 {
             assert_eq!(scene.sent("ann@out.test", &text), 250);
         }
-        let queue = scene.relay.queue();
+        let queue = scene.relay.wait_until_held(2);
         let ids: Vec<&str> = queue.iter().filter_map(|one| one["id"].as_str()).collect();
         scene.relay.command(&["quarantine", "release", ids[0], "--without-attachments"]).expect_code(0);
         expect(&scene.server.wait_for("file").text(), &["removed", "a.docx"]);

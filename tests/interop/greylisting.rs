@@ -311,7 +311,7 @@ fn what_a_stranger_did_counts_against_its_next_message() {
         &to,
         &message("second"),
     );
-    let held = relay.queue();
+    let held = relay.wait_until_held(1);
     let why = held[0]["last_reply"].as_str().unwrap_or_default();
     assert!(why.contains("reputation of the client -6"), "{held:?}");
     // What is held wins no trust; nor is it asked of those who may relay.

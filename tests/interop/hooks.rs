@@ -76,8 +76,7 @@ fn the_hook_of_the_documentation_holds_what_it_is_for() {
         Some("lottery clean")
     );
     send("prize", "You have won the lottery.");
-    let held = &relay.queue()[0];
-    assert_eq!(held["state"], "held", "{held}");
+    let held = &relay.wait_until_held(1)[0];
     let id = held["id"].as_str().expect("an id");
     relay.command(&["queue", "release", id]).expect_code(0);
     let prize = server.wait_for("prize");

@@ -165,7 +165,7 @@ fn what_a_milter_says_becomes_of_the_message() {
     assert!(sent(&relay, "later").starts_with("451 4.7.1"));
     assert!(sent(&relay, "discard").starts_with("250 "));
     assert!(sent(&relay, "hold").starts_with("250 "));
-    let held = &relay.queue()[0];
+    let held = &relay.wait_until_held(1)[0];
     let why = held["last_reply"].as_str().unwrap_or_default();
     assert!(why.contains("one reason") && why.contains(&place), "{held}");
     // One after the other on one connection, and a milter that breaks down.
@@ -216,7 +216,5 @@ fn recipients_are_a_milters_to_take_out_and_to_add_within_its_bounds() {
     assert_eq!(received.to, ["bob@hosted.test"], "{:?}", received.to);
     // Nobody but those at domains of ours.
     relay.wait_for_log(&["added@other.example", "may_add_recipients"]);
-    let held = relay.queue();
-    let held: Vec<_> = held.iter().filter(|row| row["state"] == "held").collect();
-    assert_eq!(held.len(), 1, "the refused one is held: {held:?}");
+    relay.wait_until_held(1);
 }

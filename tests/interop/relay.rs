@@ -269,6 +269,17 @@ impl Relay {
             .clone()
     }
 
+    /// Waits until as many rows as that are in the queue and all of them are held, and gives them. What was
+    /// delivered is in the queue for a moment after its server has it.
+    pub fn wait_until_held(&self, rows: usize) -> Vec<Value> {
+        let what = format!("{rows} in the queue, all of them held");
+        until(&what, seconds(START_SECONDS_MAX), || {
+            let queue = self.queue();
+            let is_held = queue.iter().all(|row| row["state"] == "held");
+            (queue.len() == rows && is_held).then_some(queue)
+        })
+    }
+
     /// How many messages are in the queue, whatever their state.
     pub fn queued(&self) -> u64 {
         let status = self.status().expect("a running relay");

@@ -118,7 +118,7 @@ fn rules_come_before_what_follows_from_a_scanner() {
     let mut client = stranger(&relay);
     let taken = client.submit("ann@client.test", &["bob@hosted.test"], &forged);
     assert_eq!(taken.code, 250, "{}", taken.text());
-    let held = &relay.queue()[0];
+    let held = &relay.wait_until_held(1)[0];
     let why = held["last_reply"].as_str().unwrap_or_default();
     assert!(why.contains("Gatepost.Test.UNOFFICIAL"), "{held}");
     let id = held["id"].as_str().expect("an id");

@@ -103,8 +103,7 @@ fn what_is_held_waits_for_somebody_and_goes_on_as_it_came() {
     let text = message("won") + "A LOTTERY\r\n  win!\r\n" + &"And more.\r\n".repeat(LARGE / 11);
     let taken = stranger(&relay).submit("ann@client.test", &["bob@hosted.test"], &text);
     assert_eq!(taken.code, 250, "{}", taken.text());
-    let held = &relay.queue()[0];
-    assert_eq!(held["state"], "held", "{held}");
+    let held = &relay.wait_until_held(1)[0];
     let place = relay.place_of("[[screen]]");
     let why = held["last_reply"].as_str().unwrap_or_default();
     assert!(
@@ -287,11 +286,7 @@ fn senders_do_not_learn_to_whom_rules_send_mail_and_copies_that_fail_are_kept() 
         "{text}"
     );
     // The copy is kept, and what was for somebody who is not there.
-    let held = until("two held ones", seconds(10), || {
-        let queue = relay.queue();
-        let is_held = queue.iter().all(|one| one["state"] == "held");
-        (queue.len() == 2 && is_held).then_some(queue)
-    });
+    let held = relay.wait_until_held(2);
     let why = |to: &str| {
         let one = held.iter().find(|one| one["to"] == to);
         let why = one.and_then(|one| one["last_reply"].as_str());
@@ -361,7 +356,7 @@ fn what_the_domains_of_senders_say_is_found_out_told_and_respected() {
     assert!(refused.starts_with("550 5.7.26"), "{refused}");
     relay.wait_for_log(&["message refused", "dmarc fail", &relay.place_of("dmarc")]);
     assert!(send("doubtful", "lenient").starts_with("250"));
-    let held = relay.queue();
+    let held = relay.wait_until_held(1);
     assert!(
         held[0]["last_reply"]
             .as_str()
