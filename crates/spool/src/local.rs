@@ -90,11 +90,11 @@ impl Open {
         log::renew(path)?;
         let writer = Writer::open(path, Arc::clone(bodies))?;
         empty_log(&writer, room)?;
-        writer.take_stock()?;
         if probe {
             bodies.name_anew()?;
             writer.check_and_probe()?;
         }
+        writer.take_stock()?;
         let checkpointer = Checkpointer::start(path, Arc::clone(watch))?;
         Ok(Self {
             checkpointer,
@@ -406,6 +406,8 @@ impl Spool for Local {
     }
 
     fn heal(&self) -> Health {
+        // It may take long: before the writer waits for us.
+        self.bodies.segments.give_back();
         let mut open = self.opened();
         if let Health::Failed(_) = self.health() {
             match self.reopen(&mut open) {
@@ -420,7 +422,6 @@ impl Spool for Local {
         if let (Some(open), true) = (open.as_mut(), is_low) {
             self.make_room(open);
         }
-        self.bodies.segments.give_back();
         self.room.restore();
         self.watch.set_space(self.room.health());
         self.health()

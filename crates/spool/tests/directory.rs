@@ -483,6 +483,92 @@ fn a_damaged_segment_costs_those_whose_content_is_damaged() {
     assert_eq!(read(&spool, 9).unwrap(), content(9, 20_000));
 }
 
+fn place(spool: &Path, n: u64) -> i64 {
+    let connection = Connection::open(spool.join("spool.db")).unwrap();
+    let question = format!("SELECT place FROM message WHERE id = x'{}'", hex(n));
+    connection
+        .query_row(&question, (), |row| row.get(0))
+        .unwrap()
+}
+
+/// Has the rows say that message `n` has its content elsewhere.
+fn move_content(spool: &Path, n: u64, place: i64, octets: i64) {
+    let id = hex(n);
+    let to = format!("place = {place}, large = {octets}");
+    edit(
+        spool,
+        &format!("UPDATE message SET {to} WHERE id = x'{id}'"),
+    );
+}
+
+#[test]
+fn a_damaged_place_costs_nobody_else_his_content() {
+    const OCTETS: usize = 300_000;
+    let scratch = Scratch::new();
+    // In each segment four messages of whom nobody has heard, six that go, and four that stay.
+    for first in [0, 100, 200] {
+        let all = (first..first + 14).map(|n| Change::Store(shared(n, OCTETS)));
+        scratch.open().commit(all.collect());
+    }
+    let stay = || (0..3).flat_map(|part| (10..14).map(move |n| part * 100 + n));
+    let whole = |spool: &Local| {
+        stay().for_each(|n| assert!(read(spool, n).unwrap() == content(n, OCTETS), "{n}"));
+    };
+    let at = |n| place(&scratch.spool(), n);
+    let (first, second) = (at(10), at(111));
+    let no_place = -1;
+    move_content(&scratch.spool(), 0, at(0), -1);
+    move_content(&scratch.spool(), 1, no_place, 20_000);
+    // Within another one's content, over several, and where another one's begins.
+    move_content(&scratch.spool(), 2, first + 8192, 20_000);
+    move_content(&scratch.spool(), 100, second - 4096, 1_000_000);
+    move_content(&scratch.spool(), 101, second, OCTETS as i64);
+    move_content(&scratch.spool(), 200, at(210), 0);
+    let spool = scratch.open();
+    whole(&spool);
+    let damaged = [0, 1, 2, 100, 101, 200];
+    for n in damaged {
+        let is_damaged = spool.body(id(n)).is_err() || read(&spool, n).is_err();
+        assert!(is_damaged, "message {n}");
+    }
+    let go = |spool: &Local, n: u64| assert_eq!(applied(spool, Change::Settle(done(n, &[0]))), 1);
+    for n in (0..3).flat_map(|part| (4..10).map(move |n| part * 100 + n)) {
+        go(&spool, n);
+    }
+    (0..3).for_each(|_| drop(spool.heal()));
+    whole(&spool);
+    drop(spool);
+    // With the room of those that are gone there is enough to look for.
+    let spool = scratch.open();
+    (0..3).for_each(|_| drop(spool.heal()));
+    whole(&spool);
+    damaged.iter().for_each(|n| go(&spool, *n));
+    (0..3).for_each(|_| drop(spool.heal()));
+    whole(&spool);
+    assert_eq!(spool.health(), Health::Accepting);
+}
+
+/// Whoever has its name in hand yet, to read or to make a hole, does not come to another one.
+#[test]
+fn a_segment_never_has_the_name_of_an_earlier_one() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    let name = || {
+        let entries = fs::read_dir(scratch.spool().join("segments")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>()
+    };
+    for round in 1..=3_u64 {
+        let ids = round * 100..round * 100 + 34;
+        let all = ids.clone().map(|n| Change::Store(shared(n, 500_000)));
+        spool.commit(all.collect());
+        assert_eq!(name(), [format!("{round:08x}")]);
+        let all = ids.map(|n| Change::Settle(done(n, &[0])));
+        spool.commit(all.collect());
+        assert_eq!(name(), [""; 0]);
+    }
+}
+
 #[test]
 fn the_log_and_the_file_stay_small_under_steady_load() {
     let scratch = Scratch::new();

@@ -10,9 +10,12 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use filter::Filter;
-use lossy::{Chance, Cut, Failing, Fault, Lossy, Target};
+use lossy::{Chance, Cut, Failing, Fault, Held, Lossy, Target};
 use rusqlite::Connection;
 use sample::{Scratch, content, done, id, message, open};
 use spool::{Body, Change, Commit, Content, Health, Local, LocalOptions, NewMessage, Page, Spool};
@@ -143,11 +146,11 @@ fn is_whole(spool: &Local, n: u64, octets: usize) -> bool {
     read == content(n, octets)
 }
 
-/// Of each four one has a file of its own, and one shares a file.
+/// Of each four one has a file of its own, and one shares a file with such as stay longer.
 fn octets(n: u64, inline: usize) -> usize {
-    match n % PER_STEP {
-        0 => LARGE,
-        3 => SHARED,
+    match n % (2 * PER_STEP) {
+        0 | 4 => LARGE,
+        2 | 3 | 7 => SHARED,
         _ => inline,
     }
 }
@@ -331,6 +334,102 @@ fn content_in_several_segments_survives_a_cut() {
     }
 }
 
+fn shared(n: u64, octets: usize) -> NewMessage {
+    NewMessage {
+        content: Content::Inline(content(n, octets)),
+        ..message(n, &["bob@x.example"])
+    }
+}
+
+/// Whatever cannot be read of the database while it is opened: no content goes for it.
+#[test]
+fn a_start_that_cannot_read_what_there_is_removes_nothing() {
+    const MESSAGES: u64 = 600;
+    let scratch = Scratch::new();
+    let lossy = Lossy::mount(&scratch.0.join("disk"));
+    let directory = lossy.place().join("spool");
+    for part in 0..4 {
+        let from = part * MESSAGES / 4;
+        let all = (from..from + MESSAGES / 4).map(|n| Change::Store(shared(n, 16_384)));
+        open(&directory).commit(all.collect());
+    }
+    let options = LocalOptions {
+        directory: directory.clone(),
+        min_free: 0,
+    };
+    let (mut reads, mut refused) = (0, 0);
+    loop {
+        lossy.readable(Some(reads));
+        let opened = Local::open(options.clone());
+        lossy.readable(None);
+        refused += u32::from(opened.is_err());
+        let spool = opened.unwrap_or_else(|_| open(&directory));
+        for part in 0..4 {
+            let n = part * MESSAGES / 4;
+            assert!(
+                is_whole(&spool, n, 16_384),
+                "message {n} after {reads} reads"
+            );
+        }
+        if refused < reads {
+            break;
+        }
+        reads += 1;
+    }
+    assert!(refused > 3, "{refused}");
+}
+
+/// Runs this, which must not wait for what is held.
+fn at_once(lossy: &Lossy, held: Held, slow: impl FnOnce() + Send, quick: impl FnOnce() + Send) {
+    let (done, is_done) = channel();
+    lossy.hold(held);
+    thread::scope(|scope| {
+        scope.spawn(slow);
+        lossy.until_held();
+        scope.spawn(move || {
+            quick();
+            done.send(())
+        });
+        let waited = is_done.recv_timeout(Duration::from_secs(20));
+        lossy.let_go();
+        assert_eq!(waited, Ok(()), "it waited for {held:?}");
+    });
+}
+
+#[test]
+fn who_reads_does_not_wait_for_the_sync_of_who_writes() {
+    let scratch = Scratch::new();
+    let lossy = Lossy::mount(&scratch.0.join("disk"));
+    let spool = open(&lossy.place().join("spool"));
+    spool.commit(vec![Change::Store(shared(0, 100_000))]);
+    let store = || drop(spool.commit(vec![Change::Store(shared(1, 20_000))]));
+    let read = || assert!(is_whole(&spool, 0, 100_000));
+    at_once(&lossy, Held::Syncs, store, read);
+    assert!(is_whole(&spool, 1, 20_000));
+}
+
+#[test]
+fn nobody_waits_while_holes_are_made() {
+    let scratch = Scratch::new();
+    let lossy = Lossy::mount(&scratch.0.join("disk"));
+    let directory = lossy.place().join("spool");
+    let all = (0..3).map(|n| Change::Store(shared(n, 100_000)));
+    open(&directory).commit(all.collect());
+    let spool = open(&directory);
+    spool.commit(vec![Change::Settle(done(1, &[0]))]);
+    spool.heal();
+    let heal = || drop(spool.heal());
+    let store = || {
+        let answers = spool.commit(vec![Change::Store(shared(3, 20_000))]);
+        assert!(matches!(answers[0], Commit::Stored(_)));
+        assert!(is_whole(&spool, 0, 100_000));
+    };
+    at_once(&lossy, Held::Holes, heal, store);
+    for n in [0, 2] {
+        assert!(is_whole(&spool, n, 100_000));
+    }
+}
+
 fn open_again(directory: &Path) -> Local {
     for _ in 0..20 {
         let options = LocalOptions {
@@ -432,9 +531,9 @@ impl Work {
     fn heal(&self, spool: &Local) {
         let failed = |health| matches!(health, Health::Failed(_));
         if !failed(spool.health()) {
-            return;
-        }
-        if self.dies {
+            // What is not needed any more goes.
+            spool.heal();
+        } else if self.dies {
             // Nothing is closed or finished.
             std::process::exit(9);
         }

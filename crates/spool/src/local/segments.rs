@@ -5,12 +5,14 @@
 //! says in which segment its content stands and where; behind the content stands its checksum, in
 //! which the id of its message counts as well. What a commit that failed has left in a segment is
 //! named by no row, and nobody writes there again: after a failure as after a start content goes to a
-//! new segment.
+//! new segment. What is not certainly named by nobody stays: a row that is damaged, or cannot be read
+//! at a start, costs no other one its content.
 //!
 //! A segment goes when nobody has content in it any more. Until then what is not needed any more is
 //! taken out of it in place, where the file system can do that.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -30,6 +32,8 @@ pub(super) const CONTENT_OCTETS_MIN: usize = 16 << 10;
 pub(super) const READ_WHOLE_MAX: u64 = 64 << 10;
 /// A segment that has so many octets takes no more.
 const SEGMENT_OCTETS_ENOUGH: u32 = 16 << 20;
+/// The highest number of a segment: places are stored as numbers with a sign.
+const NUMBER_MAX: u32 = i32::MAX as u32;
 /// Content begins at a multiple of this, so that all its room can be given back.
 const ALIGNMENT: u32 = 4096;
 /// What a segment may take on the disk beyond what is needed of it, before it is looked through at a
@@ -78,31 +82,103 @@ pub(super) struct Segments {
 #[derive(Default)]
 struct State {
     segments: BTreeMap<u32, Segment>,
-    /// The highest number that one has or had.
+    /// The highest number that one has or had. None gets it again: somebody may have the name in hand.
     last: u32,
     /// The one that is appended to.
-    open: Option<Appended>,
-    /// A segment was made since the last sync.
-    is_new: bool,
-}
-
-struct Appended {
-    number: u32,
-    file: File,
-    end: u32,
-    is_synced: bool,
+    open: Option<u32>,
 }
 
 #[derive(Default)]
 struct Segment {
-    /// Messages that have their content in it.
-    messages: u64,
+    /// The room of what messages have in it, in order.
+    needed: Vec<Span>,
     /// What is not needed any more and takes room.
     unneeded: Vec<Span>,
     /// The same, of a while ago: nobody begins to read it any more.
     given_up: Vec<Span>,
     /// One for each who reads, and ours.
     readers: Arc<()>,
+}
+
+impl Segment {
+    /// Takes out what begins there; false when nothing does. It is not given up as long as another row
+    /// says that it has content there: one of them is damaged, and nobody knows which.
+    fn forget(&mut self, start: u32) -> bool {
+        let found = (self.needed).binary_search_by_key(&start, |(start, _)| *start);
+        let Ok(at) = found else { return false };
+        let gone = self.needed.remove(at);
+        let meets = |other: &Span| other.0 < gone.1 && gone.0 < other.1;
+        if !self.needed.iter().any(meets) {
+            self.unneeded.push(gone);
+        }
+        true
+    }
+}
+
+/// Appends to segments. It is the writer's: nobody who reads waits for its syncs, and with a new
+/// writer, after a failure or a start, content goes to a new segment.
+#[derive(Default)]
+pub(super) struct Appender {
+    open: Option<Open>,
+    /// A segment was made since the last sync.
+    is_new: bool,
+}
+
+struct Open {
+    number: u32,
+    file: File,
+    end: u32,
+    is_synced: bool,
+}
+
+impl Appender {
+    /// Writes content behind what there is. It is durable after [`Appender::sync`].
+    pub(super) fn append(
+        &mut self,
+        segments: &Segments,
+        id: QueueId,
+        content: &[u8],
+    ) -> io::Result<Place> {
+        // Only with the last step it is open again: after an error nothing follows in it.
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => segments.begin()?,
+        };
+        self.is_new |= open.end == 0;
+        open.is_synced = false;
+        let start = u64::from(open.end);
+        open.file.write_all_at(content, start)?;
+        let sum = sum(id, content).to_le_bytes();
+        open.file.write_all_at(&sum, start + content.len() as u64)?;
+        let span = span(open.end, content.len() as u64);
+        let place = Place {
+            segment: open.number,
+            start: span.0,
+        };
+        open.end = span.1;
+        let is_full = open.end >= SEGMENT_OCTETS_ENOUGH;
+        segments.needs(open.number, span, is_full);
+        if is_full {
+            open.file.sync_data()?;
+        } else {
+            self.open = Some(open);
+        }
+        Ok(place)
+    }
+
+    /// Makes all that was appended durable.
+    pub(super) fn sync(&mut self, segments: &Segments) -> io::Result<()> {
+        // Taken out first: what could not be synced is never just synced again.
+        if let Some(mut open) = self.open.take_if(|open| !open.is_synced) {
+            open.file.sync_data()?;
+            open.is_synced = true;
+            self.open = Some(open);
+        }
+        if std::mem::take(&mut self.is_new) {
+            sync_names(&segments.directory)?;
+        }
+        Ok(())
+    }
 }
 
 impl Segments {
@@ -123,78 +199,49 @@ impl Segments {
         self.directory.join(format!("{segment:08x}"))
     }
 
-    /// Writes content behind what there is. It is durable after [`Segments::sync`].
-    pub(super) fn append(&self, id: QueueId, content: &[u8]) -> io::Result<Place> {
-        let mut state = self.state();
-        let mut open = match state.open.take() {
-            Some(open) => open,
-            None => self.begin(&mut state)?,
-        };
-        let place = Place {
-            segment: open.number,
-            start: open.end,
-        };
-        // Only with the last step it is open again: after an error nothing follows in it.
-        open.is_synced = false;
-        let start = u64::from(place.start);
-        open.file.write_all_at(content, start)?;
-        let sum = sum(id, content).to_le_bytes();
-        open.file.write_all_at(&sum, start + content.len() as u64)?;
-        (_, open.end) = span(place.start, content.len() as u64);
-        state.segments.entry(open.number).or_default().messages += 1;
-        if open.end >= SEGMENT_OCTETS_ENOUGH {
-            open.file.sync_data()?;
-        } else {
-            state.open = Some(open);
-        }
-        Ok(place)
-    }
-
-    fn begin(&self, state: &mut State) -> io::Result<Appended> {
-        let last = state
-            .segments
-            .last_key_value()
-            .map_or(0, |(number, _)| *number);
-        let number = last + 1;
+    fn begin(&self) -> io::Result<Open> {
+        let number = self.next_number()?;
         let mut options = OpenOptions::new();
         let options = options.write(true).create_new(true).mode(0o600);
-        let file = options.open(self.path(number))?;
-        state.segments.entry(number).or_default();
-        state.is_new = true;
-        Ok(Appended {
+        Ok(Open {
             number,
-            file,
+            file: options.open(self.path(number))?,
             end: 0,
             is_synced: true,
         })
     }
 
-    /// Makes all that was appended durable.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    fn next_number(&self) -> io::Result<u32> {
         let mut state = self.state();
-        // Taken out first: what could not be synced is never just synced again.
-        if let Some(mut open) = state.open.take_if(|open| !open.is_synced) {
-            open.file.sync_data()?;
-            open.is_synced = true;
-            state.open = Some(open);
+        if state.last == NUMBER_MAX {
+            return Err(io::Error::other("no number is left for a segment"));
         }
-        if std::mem::take(&mut state.is_new) {
-            sync_names(&self.directory)?;
-        }
-        Ok(())
+        state.last += 1;
+        state.open = Some(state.last);
+        Ok(state.last)
     }
 
-    /// A commit has forgotten the message with this content.
-    pub(super) fn forget(&self, place: Place, octets: u64) {
+    /// A commit that is under way has content there; behind it comes nothing when it is full.
+    fn needs(&self, number: u32, span: Span, is_full: bool) {
         let mut state = self.state();
-        let is_open = (state.open.as_ref()).is_some_and(|open| open.number == place.segment);
+        let segment = state.segments.entry(number).or_default();
+        segment.needed.push(span);
+        if is_full {
+            state.open = None;
+        }
+    }
+
+    /// A commit has forgotten the message with this content. A place where nothing is known to be
+    /// is that of a damaged row, which takes nothing from others.
+    pub(super) fn forget(&self, place: Place) {
+        let mut state = self.state();
+        let is_open = state.open == Some(place.segment);
         let Some(segment) = state.segments.get_mut(&place.segment) else {
             return;
         };
-        segment.messages = segment.messages.saturating_sub(1);
-        segment.unneeded.push(span(place.start, octets));
-        if segment.messages == 0 && !is_open {
+        if segment.forget(place.start) && segment.needed.is_empty() && !is_open {
             state.segments.remove(&place.segment);
+            drop(state);
             self.remove(place.segment);
         }
     }
@@ -214,7 +261,9 @@ impl Segments {
         let mut file = File::open(self.path(place.segment))?;
         let start = u64::from(place.start);
         let end = octets.checked_add(start + SUM_OCTETS);
-        if end.is_none_or(|end| end > file.metadata().map_or(0, |facts| facts.len())) {
+        let is_there = end.is_some_and(|end| end <= file.metadata().map_or(0, |facts| facts.len()));
+        // No content is so short that its sum would not be looked at.
+        if octets == 0 || !is_there {
             return Err(damaged(id));
         }
         file.seek(SeekFrom::Start(start))?;
@@ -229,36 +278,36 @@ impl Segments {
     }
 
     /// Begins with what the rows name, in order: the place and the octets of each content. What they
-    /// do not name goes. Nothing is appended meanwhile.
-    pub(super) fn take_stock(&self, rows: impl Iterator<Item = (Place, u64)>) -> io::Result<()> {
-        let mut state = self.state();
-        let before = std::mem::take(&mut *state).segments;
+    /// do not name goes, and nothing does when they could not all be read. Nobody appends meanwhile.
+    pub(super) fn take_stock<E: From<io::Error>>(
+        &self,
+        rows: impl Iterator<Item = Result<(Place, u64), E>>,
+    ) -> Result<(), E> {
         let mut needed: BTreeMap<u32, Vec<Span>> = BTreeMap::new();
-        for (place, octets) in rows {
+        for row in rows {
+            let (place, octets) = row?;
             let spans = needed.entry(place.segment).or_default();
             spans.push(span(place.start, octets));
         }
+        let mut state = self.state();
+        let mut before = std::mem::take(&mut state.segments);
+        state.open = None;
         for entry in fs::read_dir(&self.directory)? {
-            let name = entry?.file_name();
-            let number = name
-                .to_str()
-                .and_then(|name| u32::from_str_radix(name, 16).ok());
-            let Some(number) = number else { continue };
+            let Some(number) = number_of(&entry?.file_name()) else {
+                continue;
+            };
             state.last = state.last.max(number);
             if !needed.contains_key(&number) {
                 self.remove(number);
             }
         }
-        for (number, spans) in needed {
+        for (number, needed) in needed {
             state.last = state.last.max(number);
-            let readers = before
-                .get(&number)
-                .map(|segment| Arc::clone(&segment.readers));
             let segment = Segment {
-                messages: spans.len() as u64,
-                unneeded: excess(&self.path(number), &spans),
+                unneeded: excess(&self.path(number), &needed),
+                needed,
                 given_up: Vec::new(),
-                readers: readers.unwrap_or_default(),
+                readers: (before.remove(&number)).map_or_else(Arc::default, |one| one.readers),
             };
             state.segments.insert(number, segment);
         }
@@ -269,7 +318,7 @@ impl Segments {
     pub(super) fn give_back(&self) {
         let mut given_up = Vec::new();
         let mut state = self.state();
-        let open = state.open.as_ref().map(|open| open.number);
+        let open = state.open;
         for (number, segment) in &mut state.segments {
             let is_read = Arc::strong_count(&segment.readers) > 1;
             if Some(*number) != open && !is_read {
@@ -277,12 +326,18 @@ impl Segments {
                 given_up.push((*number, std::mem::replace(&mut segment.given_up, unneeded)));
             }
         }
-        // The writer does not wait for it.
+        // Nobody waits for it.
         drop(state);
         for (number, spans) in given_up {
             punch(&self.path(number), &spans);
         }
     }
+}
+
+/// Of a segment with this name.
+fn number_of(name: &OsStr) -> Option<u32> {
+    let number = u32::from_str_radix(name.to_str()?, 16).ok();
+    number.filter(|number| *number <= NUMBER_MAX)
 }
 
 fn seed(id: QueueId) -> crc32fast::Hasher {
@@ -297,7 +352,8 @@ fn sum(id: QueueId, content: &[u8]) -> u32 {
     sum.finalize()
 }
 
-/// What is not needed of a segment, if that is much: between those spans, which are in order.
+/// What is not needed of a segment, if that is much: between those spans, which are in the order in
+/// which they begin. A damaged row may let one end within another.
 fn excess(path: &Path, needed: &[Span]) -> Vec<Span> {
     let Ok(facts) = fs::metadata(path) else {
         return Vec::new();
@@ -310,10 +366,14 @@ fn excess(path: &Path, needed: &[Span]) -> Vec<Span> {
         return Vec::new();
     }
     let length = u32::try_from(facts.len()).unwrap_or(u32::MAX);
-    let ends = std::iter::once(0).chain(needed.iter().map(|(_, end)| *end));
-    let starts = needed.iter().map(|(start, _)| *start).chain([length]);
-    let gaps = ends.zip(starts);
-    gaps.filter(|(start, end)| start < end).collect()
+    let (mut gaps, mut reached) = (Vec::new(), 0);
+    for (start, end) in needed.iter().copied().chain([(length, length)]) {
+        if reached < start {
+            gaps.push((reached, start));
+        }
+        reached = reached.max(end);
+    }
+    gaps
 }
 
 /// Where it cannot be done, the room comes back with the whole segment.

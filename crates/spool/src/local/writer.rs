@@ -11,13 +11,13 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::local::bodies::Bodies;
 use crate::local::record::{
-    CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, content_sum, insert_message, insert_recipient,
-    millis, read_kept, state_number, unsigned,
+    CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, Unreadable, content_sum, insert_message,
+    insert_recipient, millis, read_kept, state_number,
 };
 use crate::local::room::needs;
 use crate::local::schema::{PAGE_OCTETS, open_writer};
 use crate::local::search::{Match, Span, look};
-use crate::local::segments::{CONTENT_OCTETS_MIN, Place};
+use crate::local::segments::{Appender, CONTENT_OCTETS_MIN};
 use crate::local::tally::Tally;
 use crate::local::{operations, pauses};
 use crate::message::host_name;
@@ -38,6 +38,7 @@ pub(super) struct Writer {
     path: PathBuf,
     connection: Connection,
     bodies: Arc<Bodies>,
+    appender: Appender,
     /// The next free number in `body`.
     body_next: i64,
     /// Content outside of rows whose messages this transaction forgets.
@@ -84,6 +85,7 @@ impl Writer {
             path: path.to_owned(),
             connection,
             bodies,
+            appender: Appender::default(),
             body_next: last.unwrap_or(0) + 1,
             forgotten: Vec::new(),
             names_file: false,
@@ -129,7 +131,7 @@ impl Writer {
         for (id, kept) in self.forgotten.drain(..) {
             match kept {
                 Kept::Row(_) => {}
-                Kept::Segment(place, octets) => self.bodies.segments.forget(place, octets),
+                Kept::Segment(place, _) => self.bodies.segments.forget(place),
                 Kept::File(_) => self.bodies.remove(id),
             }
         }
@@ -165,7 +167,7 @@ impl Writer {
             self.turn(*id, *number, CORRUPT, None, None)?;
         }
         self.tally.write(&self.connection)?;
-        self.bodies.segments.sync()?;
+        self.appender.sync(&self.bodies.segments)?;
         if self.names_file {
             self.bodies.sync()?;
         }
@@ -247,7 +249,8 @@ impl Writer {
                 Kept::Row(self.body_next)
             }
             Content::Inline(content) => {
-                let place = self.bodies.segments.append(message.id, content)?;
+                let segments = &self.bodies.segments;
+                let place = self.appender.append(segments, message.id, content)?;
                 Kept::Segment(place, content.len() as u64)
             }
             Content::Large(large) => Kept::File(large.size),
@@ -258,8 +261,8 @@ impl Writer {
             message,
             kept,
         )? {
-            if let Kept::Segment(place, octets) = kept {
-                self.bodies.segments.forget(place, octets);
+            if let Kept::Segment(place, _) = kept {
+                self.bodies.segments.forget(place);
             }
             return Ok(false);
         }
@@ -589,17 +592,18 @@ impl Writer {
 
     /// Has the segments begin with what the rows name.
     pub(super) fn take_stock(&self) -> Result<(), SpoolError> {
-        let question = "SELECT place, large FROM message WHERE place IS NOT NULL ORDER BY place";
+        // Without more than stands in the index.
+        let question =
+            "SELECT NULL, large, place FROM message WHERE place IS NOT NULL ORDER BY place";
         let mut statement = self.connection.prepare(question)?;
-        let mut failure = None;
-        let rows = statement.query_map((), |row| {
-            let place = Place::from_number(row.get(0)?);
-            Ok(place.zip(Some(unsigned(row, 1)?)))
-        })?;
-        // A row that cannot be read as what it should be has no content either.
-        let rows = rows.map_while(|row| row.map_err(|error| failure = Some(error)).ok());
-        self.bodies.segments.take_stock(rows.flatten())?;
-        failure.map_or(Ok(()), |error| Err(error.into()))
+        let rows = statement.query_and_then((), |row| read_kept(row, [0, 1, 2]))?;
+        // One whose content is nowhere to be read has none to be kept either.
+        let places = rows.filter_map(|kept| match kept {
+            Ok(Kept::Segment(place, octets)) => Some(Ok((place, octets))),
+            Ok(Kept::Row(_) | Kept::File(_)) | Err(Unreadable::Damaged(_)) => None,
+            Err(Unreadable::Failed(error)) => Some(Err(error)),
+        });
+        self.bodies.segments.take_stock(places)
     }
 
     /// Whether a row names this file.

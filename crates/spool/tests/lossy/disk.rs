@@ -93,6 +93,15 @@ impl Data {
         self.touch(at, end);
     }
 
+    /// Makes a hole, within what there is.
+    pub fn punch(&mut self, from: usize, to: usize) {
+        let to = to.min(self.seen.len());
+        if from < to {
+            self.seen[from..to].fill(0);
+            self.touch(from, to);
+        }
+    }
+
     pub fn resize(&mut self, octets: usize) {
         let before = self.seen.len();
         self.seen.resize(octets, 0);
@@ -173,6 +182,8 @@ pub struct Disk {
     /// How often something was written to a database while its log had a hole. A cut right then
     /// leaves a mixture of both.
     pub mixtures: u32,
+    /// So many reads of the database go well; none of those that follow.
+    pub readable: Option<u32>,
 }
 
 /// A cut to come. The disk itself goes on.
@@ -197,6 +208,7 @@ impl Disk {
             happened: Vec::new(),
             cuts: Vec::new(),
             mixtures: 0,
+            readable: None,
         }
     }
 
@@ -307,13 +319,30 @@ impl Disk {
 
     /// Writes to a file; false when that fails.
     pub fn write(&mut self, number: u64, at: usize, octets: &[u8]) -> bool {
-        let target = self.nodes[number as usize - 1].1;
+        let target = self.target(number);
         if self.fails(target, Failing::Write) {
             return false;
         }
         self.data(number).write(at, octets);
         self.mixtures += u32::from(target == Target::Database && self.has_holed_log());
         true
+    }
+
+    /// What stands in a file from there on; none when it cannot be read.
+    pub fn read(&mut self, number: u64, at: usize, octets: usize) -> Option<&[u8]> {
+        if self.target(number) == Target::Database
+            && let Some(readable) = &mut self.readable
+        {
+            *readable = readable.checked_sub(1)?;
+        }
+        let seen = &self.data(number).seen;
+        let from = at.min(seen.len());
+        Some(&seen[from..(from + octets).min(seen.len())])
+    }
+
+    /// What a fault of this file or directory is about.
+    pub fn target(&self, number: u64) -> Target {
+        self.nodes[number as usize - 1].1
     }
 
     fn has_holed_log(&self) -> bool {
@@ -330,7 +359,7 @@ impl Disk {
         let Some((number, told)) = self.open.get(&handle).copied() else {
             return false;
         };
-        let target = self.nodes[number as usize - 1].1;
+        let target = self.target(number);
         let fails = self.fails(target, Failing::Sync);
         let (node, _, losses) = &mut self.nodes[number as usize - 1];
         match (node, fails) {

@@ -6,7 +6,8 @@ mod disk;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
@@ -15,6 +16,7 @@ use fuser::{
     ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
     WriteFlags,
 };
+use rustix::fs::FallocateFlags;
 
 pub use disk::{Chance, Cut, Failing, Fault, Target};
 use disk::{Data, Disk, Names, Node};
@@ -22,9 +24,51 @@ use disk::{Data, Disk, Names, Node};
 /// Names and sizes change through the kernel alone, so it may remember them.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// What takes until a test lets it be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Syncs of content.
+    Syncs,
+    /// Holes made in files.
+    Holes,
+}
+
+/// What is held at present, and how much of it waits.
+#[derive(Default)]
+struct Holding {
+    state: Mutex<(Option<Held>, u32)>,
+    changed: Condvar,
+}
+
+impl Holding {
+    /// Does this work, now or when it is let.
+    fn perform(self: &Arc<Self>, held: Held, work: impl FnOnce() + Send + 'static) {
+        let mut state = locked(&self.state);
+        if state.0 != Some(held) {
+            drop(state);
+            return work();
+        }
+        state.1 += 1;
+        self.changed.notify_all();
+        let of_thread = Arc::clone(self);
+        thread::spawn(move || {
+            of_thread.wait_while(|(now, _)| *now == Some(held));
+            work();
+        });
+    }
+
+    fn wait_while(&self, condition: impl Fn(&(Option<Held>, u32)) -> bool) {
+        let waited = self
+            .changed
+            .wait_while(locked(&self.state), |state| condition(state));
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
 /// The mounted file system.
 pub struct Lossy {
     disk: Arc<Mutex<Disk>>,
+    holding: Arc<Holding>,
     place: PathBuf,
     mounted: Option<BackgroundSession>,
 }
@@ -34,11 +78,16 @@ impl Lossy {
     pub fn mount(place: &Path) -> Self {
         std::fs::create_dir(place).unwrap();
         let disk = Arc::new(Mutex::new(Disk::new()));
-        let served = Served(Arc::clone(&disk));
+        let holding = Arc::new(Holding::default());
+        let served = Served {
+            disk: Arc::clone(&disk),
+            holding: Arc::clone(&holding),
+        };
         let mounted = fuser::spawn_mount(served, place, &fuser::Config::default())
             .expect("root, and /dev/fuse");
         Self {
             disk,
+            holding,
             place: place.to_owned(),
             mounted: Some(mounted),
         }
@@ -62,6 +111,26 @@ impl Lossy {
         locked(&self.disk).mixtures
     }
 
+    /// So many reads of the database go well, and then none; `None`: all do.
+    pub fn readable(&self, reads: Option<u32>) {
+        locked(&self.disk).readable = reads;
+    }
+
+    /// Has this take until [`Lossy::let_go`].
+    pub fn hold(&self, held: Held) {
+        *locked(&self.holding.state) = (Some(held), 0);
+    }
+
+    /// Waits until something is held.
+    pub fn until_held(&self) {
+        self.holding.wait_while(|(_, waiting)| *waiting == 0);
+    }
+
+    pub fn let_go(&self) {
+        locked(&self.holding.state).0 = None;
+        self.holding.changed.notify_all();
+    }
+
     pub fn plan_cut(&self, cut: Cut) {
         locked(&self.disk).plan_cut(cut);
     }
@@ -81,15 +150,18 @@ impl Drop for Lossy {
     }
 }
 
-fn locked(disk: &Mutex<Disk>) -> MutexGuard<'_, Disk> {
-    disk.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Served(Arc<Mutex<Disk>>);
+struct Served {
+    disk: Arc<Mutex<Disk>>,
+    holding: Arc<Holding>,
+}
 
 impl Served {
     fn disk(&self) -> MutexGuard<'_, Disk> {
-        locked(&self.0)
+        locked(&self.disk)
     }
 }
 
@@ -253,11 +325,10 @@ impl Filesystem for Served {
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let mut disk = self.disk();
-        let seen = &disk.data(number.0).seen;
-        let from = (offset as usize).min(seen.len());
-        let to = (from + size as usize).min(seen.len());
-        reply.data(&seen[from..to]);
+        match self.disk().read(number.0, offset as usize, size as usize) {
+            Some(octets) => reply.data(octets),
+            None => reply.error(Errno::EIO),
+        }
     }
 
     fn write(
@@ -319,12 +390,18 @@ impl Filesystem for Served {
     fn fsync(
         &self,
         _: &Request,
-        _number: INodeNo,
+        number: INodeNo,
         handle: FileHandle,
         _data_only: bool,
         reply: ReplyEmpty,
     ) {
-        done(reply, self.disk().sync(handle.0));
+        if self.disk().target(number.0) != Target::Body {
+            return done(reply, self.disk().sync(handle.0));
+        }
+        let disk = Arc::clone(&self.disk);
+        self.holding.perform(Held::Syncs, move || {
+            done(reply, locked(&disk).sync(handle.0));
+        });
     }
 
     fn fsyncdir(
@@ -336,6 +413,28 @@ impl Filesystem for Served {
         reply: ReplyEmpty,
     ) {
         done(reply, self.disk().sync(handle.0));
+    }
+
+    fn fallocate(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let flags = FallocateFlags::from_bits_retain(mode as u32);
+        if !flags.contains(FallocateFlags::PUNCH_HOLE) {
+            return reply.error(Errno::EOPNOTSUPP);
+        }
+        let disk = Arc::clone(&self.disk);
+        self.holding.perform(Held::Holes, move || {
+            let (from, to) = (offset as usize, (offset + length) as usize);
+            locked(&disk).data(number.0).punch(from, to);
+            reply.ok();
+        });
     }
 
     fn readdir(
