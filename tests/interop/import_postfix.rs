@@ -31,8 +31,9 @@ const PATIENT: &str = "inet_protocols = all\nsmtpd_authorized_xclient_hosts = 12
 /// A relay as it is set up today.
 const TODAY: Site = Site {
     main: "myhostname = relay.example.com\nmydestination =\n\
-        mynetworks = 127.0.0.0/8, !10.1.7.7, 10.1.0.0/16, [2001:db8:1::]/48, ${config_directory}/more_networks\n\
-        relay_domains = example.com, texthash:$config_directory/domains\n\
+        mynetworks = 127.0.0.0/8, !10.1.7.7, 10.1.0.0/16, [2001:db8:1::]/48, ${config_directory}/more_networks,\n  \
+          texthash:$config_directory/by_address\n\
+        relay_domains = !secret.example.com, example.com, texthash:$config_directory/domains\n\
         relay_recipient_maps = hash:$config_directory/recipients\n\
         transport_maps = texthash:$config_directory/transport\n\
         relayhost = [192.0.2.200]\n\
@@ -41,10 +42,12 @@ const TODAY: Site = Site {
         smtpd_client_restrictions = check_client_access texthash:$config_directory/refused\n\
         smtpd_sender_restrictions = check_sender_access texthash:$config_directory/senders, reject_non_fqdn_sender\n\
         smtpd_recipient_restrictions = check_recipient_access texthash:$config_directory/closed, permit_mynetworks,\n  \
-          check_recipient_access inline:{{inner.test = REJECT}}\n\
+          check_recipient_access inline:{{inner.test = REJECT}, {guest.test = OK}}\n\
         message_size_limit = 20000000\nmaximal_queue_lifetime = 3d\n",
     files: &[
         ("more_networks", "# one more\n192.0.2.77\n"),
+        // Whole addresses alone are looked for in such a table.
+        ("by_address", "192.0.2.79 x\n198.18 x\n"),
         ("domains", "second.test x\ninner.test x\nopen.test x\n"),
         (
             "recipients",
@@ -61,7 +64,7 @@ const TODAY: Site = Site {
         ),
         (
             "refused",
-            "203.0.113.66 REJECT\n203.0.114 554 5.7.1 the whole network\n198.51.100.9 REJECT\n",
+            "203.0.113.66 REJECT\n203.0.114 554 5.7.1 the whole network\n198.51.100.9 REJECT\n10.1.9.9 permit_auth_destination, reject\n",
         ),
         (
             "senders",
@@ -74,8 +77,11 @@ const TODAY: Site = Site {
         "10.1.0.1",
         "10.1.7.7",
         "10.1.8.5",
+        "10.1.9.9",
         "192.0.2.77",
         "192.0.2.78",
+        "192.0.2.79",
+        "198.18.0.1",
         "198.51.100.5",
         "198.51.100.9",
         "198.51.100.200",
@@ -106,6 +112,9 @@ const TODAY: Site = Site {
         "nobody@second.test",
         "u@inner.test",
         "u@closed.test",
+        "u@guest.test",
+        "u@secret.example.com",
+        "u@sub.secret.example.com",
         "u@foreign.test",
         "u@partner.test",
         "u@gone.test",
@@ -120,6 +129,9 @@ fn of_today(row: &Row) -> Option<&'static str> {
     Some(match row.recipient {
         "u@inner.test" if row.client == "198.51.100.5" => {
             "what is closed to strangers is open to all who may relay, not to mynetworks alone"
+        }
+        "u@inner.test" if row.client == "10.1.9.9" => {
+            "what is closed to strangers is closed to a permitted client that may not relay"
         }
         "postmaster@example.com" => {
             "postmaster of a hosted domain is always taken (RFC 5321 section 4.5.1)"

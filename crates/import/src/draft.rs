@@ -167,8 +167,8 @@ impl Draft {
         lines.collect()
     }
 
-    /// Takes out what stands on these lines of the text; gives for each its line, where it came from, and what
-    /// it was. No section can be added any more.
+    /// Takes out what stands on these lines of the text, of lists of several lines first the elements; gives
+    /// for each its line, where it came from, and what it was. No section can be added any more.
     pub fn without(&mut self, lines: &BTreeSet<usize>) -> Vec<(usize, Origin, String)> {
         let places = self.lines();
         // From the end, so that what stands before keeps its place.
@@ -189,16 +189,20 @@ impl Draft {
             }
             Line::Entry(at, entry) => {
                 let section = self.sections.get_mut(at)?;
-                let removed = section.entries.remove(entry);
-                let name = format!("{} {}", section.head, removed.key);
-                let origin = match removed.value {
+                let (head, origin) = (&section.head, section.origin.clone());
+                let kept = section.entries.get_mut(entry)?;
+                let name = format!("{head} {}", kept.key).trim().to_owned();
+                // A listener without a list of its own would have that of all others.
+                if let Value::Many(items) = &mut kept.value
+                    && let Some(first) = std::mem::take(items).into_iter().next()
+                {
+                    return Some((first.origin, name));
+                }
+                let origin = match section.entries.remove(entry).value {
                     Value::One(item) => item.origin,
-                    Value::Many(items) => items
-                        .into_iter()
-                        .next()
-                        .map_or_else(|| section.origin.clone(), |item| item.origin),
+                    Value::Many(_) => origin,
                 };
-                Some((origin, name.trim().to_owned()))
+                Some((origin, name))
             }
             Line::Item(at, entry, item) => {
                 let section = self.sections.get_mut(at)?;
@@ -287,6 +291,12 @@ mod tests {
         assert_eq!(names, ["[relay] allow \"10.0.0.1\"", "[relay] signed_in"]);
         assert!(taken.iter().all(|(_, origin, _)| *origin == from));
         assert!(less.text().contains("10.0.0.2") && !less.text().contains("signed_in"));
+        let list = BTreeSet::from([line("allow = [")]);
+        let mut less = draft.clone();
+        less.without(&list);
+        assert!(less.text().contains("allow = [\n]\n"), "{}", less.text());
+        less.without(&list);
+        assert!(!less.text().contains("allow"), "{}", less.text());
         draft.without(&BTreeSet::from([
             line("[relay]"),
             line("allow = ["),

@@ -35,8 +35,11 @@ pub fn iis(file: &str, octets: &[u8], environment: &Environment) -> Result<Impor
     }
     let text = crate::octets::text(octets);
     let keys = metabase::keys(file, &text).map_err(Refused)?;
-    let is_server = |key: &&Key| matches!(&*key.kind, "iissmtpserver" | "iissmtpvirtualserver");
-    let servers: Vec<&Key> = keys.iter().filter(is_server).take(SERVERS_MAX).collect();
+    let servers: Vec<&Key> = keys
+        .iter()
+        .filter(|key| key.is_server())
+        .take(SERVERS_MAX)
+        .collect();
     if servers.is_empty() {
         return Err(Refused(format!("{file} has no virtual server of SMTP")));
     }

@@ -13,6 +13,7 @@ mod lines;
 mod listeners;
 mod master;
 mod networks;
+mod openings;
 mod parameters;
 mod rest;
 mod restrictions;
@@ -29,6 +30,7 @@ use delivery::Routes;
 use domains::Domains;
 use parameters::Parameters;
 use tables::Files;
+use transports::Transports;
 
 const MAIN: &str = "main.cf";
 const MASTER: &str = "master.cf";
@@ -39,6 +41,7 @@ struct Work<'a> {
     files: Files<'a>,
     draft: Draft,
     report: Report,
+    transports: Transports,
 }
 
 /// Makes a configuration of the files in Postfix's folder. `environment` is the machine that will run it.
@@ -58,15 +61,16 @@ pub fn postfix(sources: &dyn Sources, environment: &Environment) -> Result<Impor
         "Made from a configuration of Postfix by `gatepost import postfix`.",
         "Behind each line stands the setting that it comes from.",
     ];
+    let services = match files.text(MASTER) {
+        Ok(text) => master::services(MASTER, &text),
+        Err(_) => Vec::new(),
+    };
     let mut work = Work {
         parameters,
         files,
         draft: Draft::new(&title),
         report,
-    };
-    let services = match work.files.text(MASTER) {
-        Ok(text) => master::services(MASTER, &text),
-        Err(_) => Vec::new(),
+        transports: Transports::of(&services),
     };
     name(&mut work);
     let listeners = listeners::read(&mut work, &services);
@@ -78,7 +82,7 @@ pub fn postfix(sources: &dyn Sources, environment: &Environment) -> Result<Impor
     domains.write(&mut work, &mut routes);
     routes.write(&mut work);
     limits::write(&mut work);
-    rest::tell(&mut work, &services);
+    rest::tell(&mut work, &listeners);
     let Work {
         draft, mut report, ..
     } = work;

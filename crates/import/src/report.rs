@@ -47,6 +47,14 @@ impl Origin {
         }
     }
 
+    /// What stands at `key` there.
+    pub(crate) fn keyed(&self, key: &str) -> Self {
+        Self {
+            name: format!("{} {key}", self.name),
+            ..self.clone()
+        }
+    }
+
     /// Of a default.
     pub(crate) fn unwritten(name: &str) -> Self {
         Self::new("", 0, name)

@@ -1,5 +1,7 @@
 //! Domains of virtual servers: remote ones with their smart hosts, and local ones.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Work;
 use super::metabase::Key;
 use super::server::sign_in;
@@ -26,17 +28,35 @@ pub(super) const SIGNS_IN: i64 = CLEAR_TEXT | NTLM;
 const LOCAL: i64 = DROP | ALIAS | DELIVER | DEFAULT;
 
 pub(super) fn write(work: &mut Work, keys: &[Key]) {
-    for key in keys.iter().filter(|key| key.kind == "iissmtpdomain") {
-        let [_, domain, name] = &key.path[..] else {
-            continue;
-        };
-        if domain == "domain" {
-            one(work, key, name);
+    let servers = keys.iter().filter(|key| key.is_server()).count();
+    let mut open: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (key, server, name) in domains(keys) {
+        if flags(key) & RELAY != 0 {
+            open.entry(name).or_default().insert(server);
         }
+    }
+    for (key, _, name) in domains(keys) {
+        // It is the same for all listeners here: one that only some clients reach must not open it to those of all.
+        let is_open = open.get(name).is_some_and(|at| at.len() == servers);
+        one(work, key, name, is_open);
     }
 }
 
-fn one(work: &mut Work, key: &Key, name: &str) {
+/// The keys of domains, each with its server and its name.
+fn domains(keys: &[Key]) -> impl Iterator<Item = (&Key, &str, &str)> {
+    let domains = keys.iter().filter(|key| key.kind == "iissmtpdomain");
+    domains.filter_map(|key| match &key.path[..] {
+        [server, domain, name] if domain == "domain" => Some((key, &**server, &**name)),
+        _ => None,
+    })
+}
+
+fn flags(key: &Key) -> i64 {
+    let property = key.get("RouteAction");
+    property.and_then(super::Property::number).unwrap_or(0)
+}
+
+fn one(work: &mut Work, key: &Key, name: &str, is_open: bool) {
     let head = named("domain", name);
     let origin = &key.origin;
     if work.draft.has(&head) {
@@ -44,7 +64,7 @@ fn one(work: &mut Work, key: &Key, name: &str) {
         return work.tell(Fate::Changed, origin, "[domain.NAME]", why);
     }
     let property = key.get("RouteAction");
-    let flags = property.and_then(super::Property::number).unwrap_or(0);
+    let flags = flags(key);
     let from = property.map_or_else(|| origin.clone(), |property| property.origin.clone());
     work.draft.section(&head, origin);
     if flags & LOCAL != 0 {
@@ -59,13 +79,18 @@ fn one(work: &mut Work, key: &Key, name: &str) {
             "domain.NAME.accept_from",
             "only from who may relay anyway",
         );
-    } else {
+    } else if is_open {
         work.tell(
             Fate::Translated,
             &from,
             "domain.NAME.accept_from",
             "from anyone, as mail to it may be relayed",
         );
+    } else {
+        work.draft.set(&head, "accept_from", quoted("relay"), &from);
+        let why = "only from who may relay anyway: not every virtual server lets anyone relay to it, and a domain is \
+            the same for all listeners";
+        work.tell(Fate::Changed, &from, "domain.NAME.accept_from", why);
     }
     route(work, key, &head, name, flags);
     if flags & TLS != 0 {

@@ -144,6 +144,11 @@ impl Lines {
 }
 
 impl Key {
+    /// Whether it is a virtual server.
+    pub fn is_server(&self) -> bool {
+        matches!(&*self.kind, "iissmtpserver" | "iissmtpvirtualserver")
+    }
+
     /// A property, also where its name is written in other letters.
     pub fn get(&self, name: &str) -> Option<&Property> {
         let exact = self.properties.get(name);

@@ -21,6 +21,7 @@ fn metabase(relay: &str) -> String {
 <IIsSmtpDomain\tLocation =\"/LM/SmtpSvc/1/Domain/apps.example.com\"\n\t\tRouteAction=\"16\"\n\t>\n</IIsSmtpDomain>\n\
 <IIsSmtpDomain\tLocation =\"/LM/SmtpSvc/1/Domain/office.example\"\n\t\tRouteAction=\"4608\"\n\t\tAuthTurnList=\"office\"\n\t>\n</IIsSmtpDomain>\n\
 <IIsSmtpServer\tLocation =\"/LM/SmtpSvc/2\"\n\t\tServerBindings=\":26:\"\n\t\tRelayForAuth=\"0\"\n\t\tHopCount=\"20\"\n\t>\n</IIsSmtpServer>\n\
+<IIsSmtpDomain\tLocation =\"/LM/SmtpSvc/2/Domain/example.com\"\n\t\tRouteAction=\"4096\"\n\t>\n</IIsSmtpDomain>\n\
 <IIsWebServer\tLocation =\"/LM/W3SVC/1\"\n\t\tServerBindings=\":80:\"\n\t>\n</IIsWebServer>\n</MBProperty>\n</configuration>\n",
         connect = written(&[("255.255.255.0", &["203.0.113.0"])], &[]),
     )
@@ -119,6 +120,24 @@ fn all_except_is_left_out() {
         );
         assert!(!text.contains("all-except"), "{text}");
     }
+}
+
+#[test]
+fn a_domain_that_one_server_alone_opens_is_open_to_nobody() {
+    let only = metabase(&listed()).replace("/2/Domain/example.com", "/2/Domain/other.example");
+    let text = bare(&imported(&only));
+    for name in ["example.com", "other.example"] {
+        let expected = format!("[domain.\"{name}\"]\naccept_from = \"relay\"\n");
+        assert!(text.contains(&expected), "{expected}{text}");
+    }
+}
+
+#[test]
+fn who_may_connect_cannot_be_read_and_nobody_does() {
+    let wrong = metabase(&listed()).replacen("IPSecurity=\"", "IPSecurity=\"18zz", 1);
+    let text = bare(&imported(&wrong));
+    let expected = "connect]\nmode = \"only-list\"\n";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

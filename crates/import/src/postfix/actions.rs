@@ -13,25 +13,34 @@ pub(super) enum Action {
     PermitHosted,
     /// `reject_unauth_destination`
     RejectForeign,
+    /// Hosted recipients are permitted, all others refused.
+    HostedOnly,
     /// Something that is done elsewhere here, or nowhere.
     Other,
 }
 
 impl Action {
     pub fn parse(value: &str) -> Self {
-        let word = value
-            .split_whitespace()
-            .next()
-            .unwrap_or("")
-            .to_ascii_uppercase();
+        let separates = |c: char| c == ',' || c.is_whitespace();
+        let mut words = value.split(separates).filter(|word| !word.is_empty());
+        let mut word = || words.next().unwrap_or("").to_ascii_uppercase();
+        let (word, next) = (word(), word());
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         match &*word {
             "OK" | "PERMIT" => Self::Permit,
             "REJECT" => Self::Reject,
             "DEFER" | "DEFER_IF_PERMIT" => Self::RejectForNow,
             "DUNNO" | "DEFER_IF_REJECT" | "INFO" | "WARN" => Self::Dunno,
-            "PERMIT_AUTH_DESTINATION" => Self::PermitHosted,
-            "REJECT_UNAUTH_DESTINATION" | "DEFER_UNAUTH_DESTINATION" => Self::RejectForeign,
+            // The right side may be a list of restrictions itself.
+            "PERMIT_AUTH_DESTINATION" => match &*next {
+                "" => Self::PermitHosted,
+                "REJECT" | "DEFER" => Self::HostedOnly,
+                _ => Self::Other,
+            },
+            "REJECT_UNAUTH_DESTINATION" | "DEFER_UNAUTH_DESTINATION" => match &*next {
+                "PERMIT" => Self::HostedOnly,
+                _ => Self::RejectForeign,
+            },
             code if code.len() == 3 && digits(code) && code.starts_with('5') => Self::Reject,
             code if code.len() == 3 && digits(code) && code.starts_with('4') => Self::RejectForNow,
             number if digits(number) => Self::Permit,
@@ -60,6 +69,11 @@ mod tests {
             ("DEFER_IF_PERMIT x", Action::RejectForNow),
             ("dunno", Action::Dunno),
             ("permit_auth_destination", Action::PermitHosted),
+            ("permit_auth_destination, reject", Action::HostedOnly),
+            ("permit_auth_destination reject", Action::HostedOnly),
+            ("reject_unauth_destination, permit", Action::HostedOnly),
+            ("permit_auth_destination my_class", Action::Other),
+            ("permit_mynetworks, reject", Action::Other),
             ("FILTER smtp:x", Action::Other),
             ("", Action::Other),
         ] {

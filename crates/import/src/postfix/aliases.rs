@@ -56,10 +56,7 @@ fn one(
     line: &Line,
     forwards: &mut BTreeMap<String, (Vec<String>, Origin)>,
 ) {
-    let origin = Origin {
-        name: format!("{} {}", line.origin.name, line.key),
-        ..line.origin.clone()
-    };
+    let origin = line.origin.keyed(&line.key);
     let addresses: Vec<String> = match line.key.rsplit_once('@') {
         Some(_) => vec![line.key.clone()],
         // The line that makes a domain one of aliases.

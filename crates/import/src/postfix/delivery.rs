@@ -54,7 +54,7 @@ impl Routes {
             Class::Mailbox => work.parameters.get("virtual_transport"),
             Class::Alias | Class::Local => return None,
         };
-        let way = Way::parse(&transport.value);
+        let way = Way::parse(&transport.value, &work.transports);
         match way {
             Way::Mx if class == Class::Relay => self.relayhost.clone(),
             way => Some((way, transport.origin)),
@@ -69,7 +69,7 @@ impl Routes {
             Way::Lmtp(hosts) => self.route(work, hosts, None, true, origin),
             Way::Other(transport) => {
                 let why = format!(
-                    "the transport {transport} has no counterpart: its mail goes by MX; write its route"
+                    "the transport {transport} has no counterpart: its mail goes as all other does; write its route"
                 );
                 return work
                     .report
@@ -89,10 +89,20 @@ impl Routes {
         lmtp: bool,
         origin: &Origin,
     ) -> String {
-        let login = hosts
-            .iter()
-            .find_map(|host| self.password(host, sender))
-            .cloned();
+        let login = hosts.iter().find_map(|host| self.password(host, sender));
+        let login = login.cloned().filter(|login| {
+            let is_whole = login.value.contains(':');
+            if !is_whole {
+                let why = "no user and password with a colon between them";
+                work.report.add(
+                    Fate::NotTranslated,
+                    &login.origin.keyed(&login.key),
+                    "route.NAME.auth",
+                    why,
+                );
+            }
+            is_whole
+        });
         let policy = hosts.iter().find_map(|host| self.policy(host)).cloned();
         let first = hosts.first().map_or("", String::as_str);
         if login.is_none() && policy.is_none() && !lmtp {
@@ -166,7 +176,7 @@ impl Routes {
     /// What goes to domains that are not hosted here.
     pub fn write(&mut self, work: &mut Work<'_>) {
         let transport = work.parameters.get("default_transport");
-        let by_transport = match Way::parse(&transport.value) {
+        let by_transport = match Way::parse(&transport.value, &work.transports) {
             Way::Mx => None,
             way => Some((way, transport.origin)),
         };
@@ -234,10 +244,7 @@ impl Routes {
     fn policies_of_domains(&self, work: &mut Work<'_>) {
         let by_mx = !work.draft.has_key("[outbound]", "route");
         for line in &self.policies {
-            let origin = Origin {
-                name: format!("{} {}", line.origin.name, line.key),
-                ..line.origin.clone()
-            };
+            let origin = line.origin.keyed(&line.key);
             if line.key.starts_with('[') || line.key.contains(':') {
                 continue;
             }
@@ -323,10 +330,7 @@ fn sign_in(work: &mut Work<'_>, route: &str, login: &Line) {
         quoted(&format!("file:{file}")),
         &login.origin,
     );
-    let origin = Origin {
-        name: format!("{} {}", login.origin.name, login.key),
-        ..login.origin.clone()
-    };
+    let origin = login.origin.keyed(&login.key);
     let why = format!("the password is not copied: put it into {file}");
     work.report
         .add(Fate::Changed, &origin, &format!("route.{route}.auth"), why);

@@ -7,6 +7,7 @@ use super::Work;
 use super::delivery::Routes;
 use super::lines::{logical, words};
 use super::listeners::{Listener, domain};
+use super::openings::Kind;
 use super::tables::Table;
 use super::transports::Way;
 use crate::draft::{list, quoted};
@@ -62,10 +63,32 @@ impl Domains {
         }
         domains.recipients(work, "relay_recipient_maps", Class::Relay);
         domains.recipients(work, "virtual_mailbox_maps", Class::Mailbox);
+        domains.let_through(work, listeners);
         for listener in listeners {
             domains.beside(work, listener);
         }
         domains
+    }
+
+    /// Domains that restrictions let through, at every listener at which strangers may write to anybody: a
+    /// domain is the same for all listeners here.
+    fn let_through(&mut self, work: &mut Work<'_>, listeners: &[Listener]) {
+        let all = listeners.iter();
+        for opening in all.flat_map(|listener| listener.lists.let_through(Kind::Domain)) {
+            let has = |listener: &Listener| {
+                let mut all = listener.lists.let_through(Kind::Domain);
+                all.any(|one| one.entry == opening.entry)
+            };
+            let mut strangers = listeners.iter().filter(|l| l.is_for_strangers());
+            if strangers.all(has) {
+                self.host(&opening.entry, Class::Relay, &opening.origin);
+            } else {
+                let why =
+                    "not let through at every listener, and a domain is the same for all of them";
+                work.report
+                    .add(Fate::NotTranslated, &opening.told, "[domain.NAME]", why);
+            }
+        }
     }
 
     /// The domains that one parameter lists.
@@ -83,6 +106,10 @@ impl Domains {
             if key.contains('@') || !(key.contains('.') || parameter.written) {
                 continue;
             }
+            if let Some(excepted) = key.strip_prefix('!') {
+                self.except(work, excepted, below, &origin);
+                continue;
+            }
             match key.strip_prefix('.') {
                 Some(_) if below => {
                     let why = "never found: parent_domain_matches_subdomains has this list, so the name has no dot before it";
@@ -97,6 +124,24 @@ impl Domains {
                 }
             }
         }
+    }
+
+    /// Whoever may relay writes there, and nobody else, though a wider name in the list holds it.
+    fn except(&mut self, work: &mut Work<'_>, name: &str, below: bool, origin: &Origin) {
+        let bare = name.trim_start_matches('.');
+        let exact = (name == bare).then(|| bare.to_owned());
+        let wide = (below || name != bare).then(|| format!("*.{bare}"));
+        let names = exact.into_iter().chain(wide);
+        // The first in a list counts, and a list of another class is another one.
+        let names: Vec<String> = names
+            .filter(|name| !self.hosted.contains_key(name))
+            .collect();
+        for name in names {
+            self.closed.entry(name).or_insert((true, origin.clone()));
+        }
+        let why = "taken from whoever may relay";
+        work.report
+            .add(Fate::Changed, origin, "domain.NAME.accept_from", why);
     }
 
     pub fn host(&mut self, name: &str, class: Class, origin: &Origin) {
@@ -215,9 +260,6 @@ impl Domains {
     /// What restrictions say of domains and recipients.
     fn beside(&mut self, work: &mut Work<'_>, listener: &Listener) {
         let beside = &listener.lists.beside;
-        for (name, origin) in &beside.open_domains {
-            self.host(name, Class::Relay, origin);
-        }
         for (name, relays, origin) in &beside.closed_domains {
             self.closed
                 .entry(name.clone())
@@ -309,10 +351,7 @@ impl Domains {
     fn local(&self, work: &mut Work<'_>, name: &str, hosted: &Hosted) {
         let why = "mail for accounts of the machine: there are no mailboxes here. For another server's, write \
             [domain.NAME] with its route; for files, type = \"local\"";
-        let what = Origin {
-            name: format!("{} {name}", hosted.origin.name),
-            ..hosted.origin.clone()
-        };
+        let what = hosted.origin.keyed(name);
         work.report
             .add(Fate::NotTranslated, &what, "[domain.NAME]", why);
         if hosted.recipients.is_some() {
@@ -338,12 +377,17 @@ fn refusal(work: &mut Work<'_>, head: &str, text: &str, origin: &Origin) {
 fn listed(work: &mut Work<'_>, text: &str, origin: &Origin) -> Vec<(String, Origin)> {
     let mut found = Vec::new();
     for word in words(text) {
-        let outcome: Result<Vec<(String, Origin)>, String> = if word.starts_with('!') {
-            Err(
-                "exceptions have no counterpart: write [domain.NAME] with type = \"blocked\""
-                    .to_owned(),
-            )
-        } else if word.starts_with('/') {
+        if let Some(name) = word.strip_prefix('!') {
+            if name.starts_with('/') || name.contains(':') {
+                let why = "whom it excepts is not read, so nothing behind it is";
+                work.report
+                    .add(Fate::NotTranslated, origin, "[domain.NAME]", why);
+                break;
+            }
+            found.push((word.to_ascii_lowercase(), origin.clone()));
+            continue;
+        }
+        let outcome: Result<Vec<(String, Origin)>, String> = if word.starts_with('/') {
             work.files.text(&word).map(|text| {
                 let lines = logical(&text).into_iter();
                 let at = |number| Origin::new(&word, number, &origin.name);

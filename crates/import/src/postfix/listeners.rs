@@ -7,6 +7,7 @@ use super::Work;
 use super::lines::words;
 use super::master::Service;
 use super::networks;
+use super::openings::Kind;
 use super::parameters::Parameters;
 use super::restrictions::{Case, Lists};
 use crate::addresses::Addresses;
@@ -18,7 +19,9 @@ pub(super) struct Listener {
     name: String,
     bind: Vec<String>,
     origin: Origin,
-    parameters: Parameters,
+    /// The service that says how.
+    pub settings: Service,
+    pub parameters: Parameters,
     pub lists: Lists,
     networks: Addresses,
     networks_origin: Origin,
@@ -34,6 +37,20 @@ struct Refused {
     /// The same once somebody has signed in.
     signed_in_anything: Addresses,
     signed_in_elsewhere: Addresses,
+}
+
+impl Refused {
+    /// Who is refused whatever they ask for, signed in or not: they need not connect.
+    fn nobody(&self) -> Addresses {
+        self.anything.intersect(&self.signed_in_anything)
+    }
+}
+
+impl Listener {
+    /// Whether anybody may write to somebody through it.
+    pub fn is_for_strangers(&self) -> bool {
+        Addresses::all().minus(&self.refused.anything).is_vast()
+    }
 }
 
 /// So many listeners are made.
@@ -88,7 +105,14 @@ pub(super) fn read(work: &mut Work<'_>, services: &[Service]) -> Vec<Listener> {
             &format!("[listener.{name}]"),
             "",
         );
-        listeners.push(listener(work, name, (host, port), service, parameters));
+        listeners.push(listener(
+            work,
+            name,
+            (host, port),
+            service,
+            settings,
+            parameters,
+        ));
     }
     listeners
 }
@@ -115,11 +139,12 @@ fn listener(
     name: String,
     (host, port): (Option<String>, u16),
     service: &Service,
+    settings: &Service,
     parameters: Parameters,
 ) -> Listener {
     let bind = binds(work, host.as_deref(), port, &parameters);
     let (own, networks_origin) = networks::own(work, &parameters);
-    let lists = Lists::read(&parameters, &work.files, &mut work.report);
+    let lists = Lists::read(&parameters, &own, &work.files, &mut work.report);
     let rejected = |hosted, signed_in| lists.rejected(Case { hosted, signed_in }, &own);
     let (elsewhere, signed_in_elsewhere) = (rejected(false, false), rejected(false, true));
     let refused = Refused {
@@ -132,6 +157,7 @@ fn listener(
         name,
         bind,
         origin: service.origin.clone(),
+        settings: settings.clone(),
         parameters,
         lists,
         networks: own,
@@ -209,16 +235,15 @@ fn may_relay(listener: &Listener) -> Addresses {
 
 /// All that `[relay]` says of who may relay without signing in.
 fn permitted(listener: &Listener) -> (Addresses, Vec<&str>, Vec<&str>) {
-    let beside = &listener.lists.beside;
+    let entries = |kind| {
+        let openings = listener.lists.let_through(kind);
+        openings.map(|opening| &*opening.entry).collect()
+    };
     (
         may_relay(listener),
-        texts(&beside.names_permitted),
-        texts(&beside.certificates),
+        entries(Kind::Name),
+        entries(Kind::Certificate),
     )
-}
-
-fn texts(entries: &[(String, Origin)]) -> Vec<&str> {
-    entries.iter().map(|(text, _)| &**text).collect()
 }
 
 fn one(work: &mut Work<'_>, listener: &Listener) {
@@ -275,13 +300,14 @@ fn security(work: &mut Work<'_>, listener: &Listener) -> (&'static str, &'static
     let sasl = parameters.get("smtpd_sasl_auth_enable");
     let level = parameters.get("smtpd_tls_security_level");
     let wrapper = parameters.get("smtpd_tls_wrappermode");
-    let older = |name: &str| parameters.is_yes(name);
+    let is_yes = |name: &str| parameters.is_yes(name);
     let mut tls = match &*level.value {
-        _ if wrapper.value == "yes" => "implicit",
-        "encrypt" => "require",
+        _ if is_yes("smtpd_tls_wrappermode") => "implicit",
+        // Levels that a server cannot have are this one.
+        "encrypt" | "verify" | "secure" | "fingerprint" | "dane" | "dane-only" => "require",
         "may" => "offer",
-        "" if older("smtpd_enforce_tls") => "require",
-        "" if older("smtpd_use_tls") => "offer",
+        "" if is_yes("smtpd_enforce_tls") => "require",
+        "" if is_yes("smtpd_use_tls") => "offer",
         _ => "off",
     };
     for written in [&level, &wrapper]
@@ -291,7 +317,7 @@ fn security(work: &mut Work<'_>, listener: &Listener) -> (&'static str, &'static
         work.report
             .add(Fate::Translated, &written.origin, "listener.NAME.tls", "");
     }
-    if sasl.value != "yes" {
+    if !is_yes("smtpd_sasl_auth_enable") {
         return ("off", tls);
     }
     if tls == "off" {
@@ -326,7 +352,7 @@ fn connect(work: &mut Work<'_>, listener: &Listener, auth: &str) {
     // Who signs in may come from where strangers may not.
     let nobody = match auth {
         "off" => refused.anything.clone(),
-        _ => refused.anything.intersect(&refused.signed_in_anything),
+        _ => refused.nobody(),
     };
     let origin = client_origin(listener);
     let may = Addresses::all().minus(&nobody);
@@ -368,7 +394,7 @@ fn client_origin(listener: &Listener) -> Origin {
 }
 
 fn relay(work: &mut Work<'_>, at: &str, listener: &Listener, allowed: &Addresses) {
-    let beside = &listener.lists.beside;
+    let let_through = |kind| listener.lists.let_through(kind);
     let same = *allowed == listener.networks;
     let origin = if same {
         listener.networks_origin.clone()
@@ -384,29 +410,35 @@ fn relay(work: &mut Work<'_>, at: &str, listener: &Listener, allowed: &Addresses
         );
         work.report.add(Fate::LeftOut, &origin, "", why);
         work.draft.set(at, "allow", "[]", &origin);
-    } else if allowed.is_empty() && beside.names_permitted.is_empty() {
+    } else if allowed.is_empty() && let_through(Kind::Name).next().is_none() {
         work.draft.set(at, "allow", "[]", &origin);
     } else {
         for entry in allowed.entries() {
             work.draft.add(at, "allow", quoted(&entry), &origin);
         }
     }
-    for (name, origin) in &beside.names_permitted {
-        work.draft.add(at, "allow", quoted(name), origin);
+    for name in let_through(Kind::Name) {
+        work.draft
+            .add(at, "allow", quoted(&name.entry), &name.origin);
     }
     if at != "[relay]"
-        && beside.certificates.is_empty()
+        && let_through(Kind::Certificate).next().is_none()
         && work.draft.has_key("[relay]", "certificates")
     {
         work.draft.set(at, "certificates", "[]", &origin);
     }
-    for (entry, origin) in &beside.certificates {
-        work.draft.add(at, "certificates", quoted(entry), origin);
+    for certificate in let_through(Kind::Certificate) {
+        let entry = quoted(&certificate.entry);
+        work.draft
+            .add(at, "certificates", entry, &certificate.origin);
     }
 }
 
 fn signed_in(work: &mut Work<'_>, listener: &Listener, first: bool) {
-    let may = !listener.refused.signed_in_elsewhere.is_everybody();
+    let refused = &listener.refused;
+    // Those who cannot connect aside: users count here wherever they come from.
+    let where_not = refused.signed_in_elsewhere.minus(&refused.nobody());
+    let may = where_not.is_empty();
     let has_users = listener.parameters.is_yes("smtpd_sasl_auth_enable");
     let at = if first {
         "[relay]".to_owned()
@@ -416,6 +448,11 @@ fn signed_in(work: &mut Work<'_>, listener: &Listener, first: bool) {
     if has_users && !may {
         let origin = client_origin(listener);
         work.draft.set(&at, "signed_in", "false", &origin);
+        if !refused.elsewhere.minus(&where_not).is_empty() {
+            let why = "who signs in could relay from some addresses alone, which is not to be had: users relay nowhere";
+            work.report
+                .add(Fate::NotTranslated, &origin, "relay.signed_in", why);
+        }
     }
     // What the first listener says of users is not meant for the others.
     if !first && has_users && may && work.draft.has_key("[relay]", "signed_in") {

@@ -1,9 +1,11 @@
 //! `mynetworks`, written or not.
 
+use std::net::IpAddr;
+
 use super::Work;
 use super::lines::{logical, words};
 use super::parameters::Parameters;
-use super::tables::{Table, clients_of_key};
+use super::tables::Table;
 use crate::addresses::Addresses;
 use crate::report::{Fate, Origin};
 
@@ -52,10 +54,14 @@ fn read(work: &mut Work<'_>, text: &str, origin: &Origin) -> Addresses {
         let named = match one(work, &word, origin) {
             Ok(named) => named,
             Err(why) => {
-                let what = Origin {
-                    name: format!("{} {word}", origin.name),
-                    ..origin.clone()
-                };
+                let what = origin.keyed(&word);
+                if not {
+                    let why = format!(
+                        "{why}: whom it excepts is not known, so nothing behind it is read"
+                    );
+                    work.report.add(Fate::NotTranslated, &what, "", why);
+                    break;
+                }
                 work.report.add(Fate::NotTranslated, &what, "", why);
                 continue;
             }
@@ -73,31 +79,30 @@ fn one(work: &Work<'_>, word: &str, origin: &Origin) -> Result<Addresses, String
     if let Some(block) = Addresses::parse(word) {
         return Ok(block);
     }
-    let add = |all: Addresses, one: Addresses| all.union(&one);
     if word.starts_with('/') {
         let lines = logical(&work.files.text(word)?);
         let items = lines.iter().flat_map(|(_, line)| words(line));
-        let mut all = Addresses::default();
-        for item in items {
-            let block = Addresses::parse(&item);
-            all = all.union(&block.ok_or_else(|| format!("{item} is no address block"))?);
-        }
-        return Ok(all);
+        let blocks = items.map(|item| Addresses::parse(&item));
+        // What is wrong is not shown: a file may be another one than it should be.
+        let blocks: Option<Vec<Addresses>> = blocks.collect();
+        let wrong = || format!("{word} holds something else than address blocks");
+        return blocks.map(Addresses::of).ok_or_else(wrong);
     }
     if !word.contains(':') {
         return Err("it is no address, no block whose last bits are zero, and no table".to_owned());
     }
     match work.files.table(word, origin)? {
         // Whatever stands behind a block, it is named.
-        Table::Blocks(rules) => Ok(rules
-            .into_iter()
-            .map(|rule| rule.clients)
-            .fold(Addresses::default(), add)),
+        Table::Blocks(rules) => {
+            let named = rules.into_iter().map(|rule| rule.clients);
+            Ok(Addresses::of(named.collect()))
+        }
         Table::Keys(lines) => {
-            let named = lines.iter().filter_map(|line| {
-                clients_of_key(&line.key).or_else(|| Addresses::parse(&line.key))
-            });
-            Ok(named.fold(Addresses::default(), add))
+            // Here a whole address alone is looked for, as it is usually written.
+            let whole = |key: &str| key.parse::<IpAddr>().is_ok_and(|it| it.to_string() == key);
+            let keys = lines.iter().map(|line| &*line.key);
+            let named = keys.filter(|key| whole(key)).filter_map(Addresses::parse);
+            Ok(Addresses::of(named.collect()))
         }
         Table::Always(_) => Ok(Addresses::all()),
     }

@@ -14,13 +14,17 @@ struct Setting {
     origin: Origin,
 }
 
+type Asked = Rc<RefCell<BTreeSet<String>>>;
+
 /// The parameters of one service, or of all.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parameters {
     settings: BTreeMap<String, Setting>,
     hostname: Option<String>,
     /// What was asked for, here or in a service.
-    asked: Rc<RefCell<BTreeSet<String>>>,
+    asked: Asked,
+    /// What was asked for in this service alone.
+    asked_here: Asked,
 }
 
 /// What a parameter means.
@@ -74,6 +78,7 @@ impl Parameters {
             settings: BTreeMap::new(),
             hostname,
             asked: Rc::default(),
+            asked_here: Rc::default(),
         };
         let mut wrong = Vec::new();
         for (number, line) in logical(text) {
@@ -99,6 +104,7 @@ impl Parameters {
     /// With the overrides of a service.
     pub fn with(&self, overrides: &[(String, String)], origin: &Origin) -> Self {
         let mut all = self.clone();
+        all.asked_here = Rc::default();
         for (name, value) in overrides {
             let origin = Origin {
                 name: format!("-o {name}"),
@@ -150,8 +156,15 @@ impl Parameters {
         self.asked.borrow().contains(name)
     }
 
+    /// The same in this service alone.
+    pub fn was_asked_here(&self, name: &str) -> bool {
+        self.asked_here.borrow().contains(name)
+    }
+
     fn raw(&self, name: &str) -> String {
-        self.asked.borrow_mut().insert(name.to_owned());
+        for asked in [&self.asked, &self.asked_here] {
+            asked.borrow_mut().insert(name.to_owned());
+        }
         if let Some(setting) = self.settings.get(name) {
             return setting.value.clone();
         }

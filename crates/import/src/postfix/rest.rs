@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Work;
-use super::master::Service;
+use super::listeners::Listener;
 use crate::report::{Fate, Origin};
 
 /// Why settings have no counterpart, by how they begin; of several that fit the first counts.
@@ -81,6 +81,10 @@ const WHY: &[(&str, &str)] = &[
         "senders of a user stand in the users file",
     ),
     (
+        "smtpd_tls_req_ccert",
+        "nobody has to show a certificate: relay.certificates names whose certificate lets relay",
+    ),
+    (
         "smtpd_tls_",
         "the library's own choice, or an option of [tls]",
     ),
@@ -139,7 +143,7 @@ const OWN: [&str; 8] = [
     "default_database_type",
 ];
 
-pub(super) fn tell(work: &mut Work<'_>, services: &[Service]) {
+pub(super) fn tell(work: &mut Work<'_>, listeners: &[Listener]) {
     let told: BTreeSet<(String, usize)> = work
         .report
         .rows()
@@ -156,8 +160,8 @@ pub(super) fn tell(work: &mut Work<'_>, services: &[Service]) {
         one(work, &origin);
     }
     // Overrides of services that take mail, which `Parameters` has seen one service at a time.
-    let taking = services.iter().filter(|service| service.command == "smtpd");
-    for service in taking {
+    for listener in listeners {
+        let (service, parameters) = (&listener.settings, &listener.parameters);
         for (name, _) in &service.overrides {
             let origin = Origin {
                 name: format!("-o {name}"),
@@ -166,7 +170,13 @@ pub(super) fn tell(work: &mut Work<'_>, services: &[Service]) {
             let known = |row: &crate::Row| {
                 row.origin.line == origin.line && row.origin.name.starts_with(&origin.name)
             };
-            if !work.report.rows().iter().any(known) {
+            if work.report.rows().iter().any(known) {
+                continue;
+            }
+            if work.parameters.was_asked(name) && !parameters.was_asked_here(name) {
+                let why = "what main.cf says holds for all listeners here";
+                work.report.add(Fate::NotTranslated, &origin, "", why);
+            } else {
                 one(work, &origin);
             }
         }

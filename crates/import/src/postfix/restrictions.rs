@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::actions::Action;
 use super::lines::{by_blanks, unbraced, words};
+use super::openings::{Kind, Opening, counted};
 use super::parameters::Parameters;
 use super::tables::{Files, Line, Table, clients_of_key};
 use crate::addresses::Addresses;
@@ -32,13 +33,8 @@ pub(super) struct Beside {
     pub closed_domains: Vec<(String, bool, Origin)>,
     /// Recipients that are refused.
     pub closed_recipients: Vec<(String, Origin)>,
-    /// Domains that are taken from anyone, though no list of domains has them.
-    pub open_domains: Vec<(String, Origin)>,
-    /// `*.host.name` of clients that may relay, and of those that may not connect.
-    pub names_permitted: Vec<(String, Origin)>,
+    /// `*.host.name` of clients that may not connect.
     pub names_refused: Vec<(String, Origin)>,
-    /// Client certificates, as `relay.certificates` writes them.
-    pub certificates: Vec<(String, Origin)>,
     pub sender_match: Option<Origin>,
     pub verify: Option<Origin>,
 }
@@ -50,11 +46,30 @@ pub(super) struct Case {
     pub signed_in: bool,
 }
 
+impl Case {
+    /// Who did not sign in, and a recipient elsewhere.
+    const STRANGER: Self = Self {
+        hosted: false,
+        signed_in: false,
+    };
+}
+
+/// One list.
+#[derive(Debug)]
+pub(super) struct List {
+    /// Its parameter.
+    pub name: &'static str,
+    steps: Vec<Step>,
+    pub openings: Vec<Opening>,
+}
+
 /// All lists of one service.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    lists: Vec<Vec<Step>>,
+    lists: Vec<List>,
     pub beside: Beside,
+    /// What passes beside addresses and users.
+    openings: Vec<Opening>,
     /// The list that decides who may relay.
     pub relay_origin: Option<Origin>,
 }
@@ -73,7 +88,13 @@ const LISTS: [&str; 5] = [
 ];
 
 impl Lists {
-    pub fn read(parameters: &Parameters, files: &Files<'_>, report: &mut Report) -> Self {
+    /// `networks` are Postfix's own.
+    pub fn read(
+        parameters: &Parameters,
+        networks: &Addresses,
+        files: &Files<'_>,
+        report: &mut Report,
+    ) -> Self {
         let mut lists = Self::default();
         for name in LISTS {
             let list = parameters.get(name);
@@ -85,24 +106,55 @@ impl Lists {
                 origin: list.origin.clone(),
                 waiting: words(&list.value).into(),
                 steps: Vec::new(),
+                openings: Vec::new(),
                 beside: &mut lists.beside,
                 decides: list.value.contains("unauth_destination"),
                 permits_before: false,
-                past_destination: false,
+                has_decided: false,
             };
             if reader.decides && lists.relay_origin.is_none() {
                 lists.relay_origin = Some(list.origin.clone());
             }
             reader.read();
-            lists.lists.push(reader.steps);
+            lists.lists.push(List {
+                name,
+                steps: reader.steps,
+                openings: reader.openings,
+            });
         }
+        let never = lists.never(networks);
+        let refuses = |list: &List| {
+            let refused = rejected(&list.steps, Case::STRANGER, networks);
+            !refused.minus(&never).is_empty()
+        };
+        lists.openings = counted(&lists.lists, refuses, report);
         lists
+    }
+
+    /// What passes by this, whatever the client's address is.
+    pub fn let_through(&self, kind: Kind) -> impl Iterator<Item = &Opening> {
+        self.openings.iter().filter(move |one| one.kind == kind)
+    }
+
+    /// The clients that are refused whatever they ask for, signed in or not.
+    fn never(&self, networks: &Addresses) -> Addresses {
+        let cases = [(false, false), (false, true), (true, false), (true, true)];
+        let refused = cases.map(|(hosted, signed_in)| {
+            let case = Case { hosted, signed_in };
+            self.rejected(case, networks)
+        });
+        let both = |all: Addresses, one: &Addresses| all.intersect(one);
+        refused.iter().fold(Addresses::all(), both)
     }
 
     /// The clients whose recipient is refused.
     pub fn rejected(&self, case: Case, networks: &Addresses) -> Addresses {
-        let lists = self.lists.iter().map(|list| rejected(list, case, networks));
-        lists.fold(Addresses::default(), |all, one| all.union(&one))
+        let lists = self.lists.iter();
+        Addresses::of(
+            lists
+                .map(|list| rejected(&list.steps, case, networks))
+                .collect(),
+        )
     }
 }
 
@@ -137,7 +189,10 @@ fn by_rules(rules: &[(Addresses, Action)], case: Case, left: &Addresses) -> (Add
             Action::Permit => permitted = permitted.union(&hit),
             Action::PermitHosted if case.hosted => permitted = permitted.union(&hit),
             Action::Reject | Action::RejectForNow => refused = refused.union(&hit),
-            Action::RejectForeign if !case.hosted => refused = refused.union(&hit),
+            Action::RejectForeign | Action::HostedOnly if !case.hosted => {
+                refused = refused.union(&hit);
+            }
+            Action::HostedOnly => permitted = permitted.union(&hit),
             _ => {}
         }
     }
@@ -152,11 +207,13 @@ struct Reader<'a, 'f> {
     origin: Origin,
     waiting: VecDeque<String>,
     steps: Vec<Step>,
+    openings: Vec<Opening>,
     beside: &'a mut Beside,
     /// Whether the list says who may relay.
     decides: bool,
     permits_before: bool,
-    past_destination: bool,
+    /// Recipients elsewhere do not come further.
+    has_decided: bool,
 }
 
 impl Reader<'_, '_> {
@@ -165,8 +222,9 @@ impl Reader<'_, '_> {
         let mut budget = WORDS_MAX;
         while let Some(word) = self.waiting.pop_front() {
             if budget == 0 {
-                self.tell(Fate::NotTranslated, &word, "", "the list is too long");
-                return;
+                let why = "the list is too long: from here on everybody is refused";
+                self.tell(Fate::NotTranslated, &word, "", why);
+                return self.steps.push(Step::Reject);
             }
             budget -= 1;
             let word = unbraced(&word).to_owned();
@@ -187,10 +245,7 @@ impl Reader<'_, '_> {
     }
 
     fn tell(&mut self, fate: Fate, what: &str, option: &str, why: &str) {
-        let origin = Origin {
-            name: format!("{} {what}", self.origin.name),
-            ..self.origin.clone()
-        };
+        let origin = self.origin.keyed(what);
         self.report.add(fate, &origin, option, why);
     }
 
@@ -210,15 +265,20 @@ impl Reader<'_, '_> {
                 self.step(Step::SignedIn, word, "relay.signed_in");
             }
             "permit_auth_destination" => {
-                self.past_destination = true;
                 self.step(Step::Hosted, word, "[domain.NAME]");
             }
             "reject_unauth_destination" | "defer_unauth_destination" => {
-                self.past_destination = true;
+                self.has_decided = true;
                 self.step(Step::Foreign, word, "[relay]");
             }
-            "reject" | "defer" => self.step(Step::Reject, word, "listener.NAME.connect"),
-            "permit" => self.step(Step::Permit, word, "listener.NAME.connect"),
+            "reject" | "defer" => {
+                self.has_decided = true;
+                self.step(Step::Reject, word, "listener.NAME.connect");
+            }
+            "permit" => {
+                self.has_decided = true;
+                self.step(Step::Permit, word, "listener.NAME.connect");
+            }
             "permit_tls_clientcerts" => self.certificates(word),
             "check_client_access" => self.table(word, Self::clients),
             "check_sender_access" => self.table(word, Self::senders),
@@ -298,28 +358,29 @@ impl Reader<'_, '_> {
             }
             Table::Keys(lines) => self.by_keys(lines),
         };
-        let mut grouped: Vec<(Addresses, Action)> = Vec::new();
+        // Sets are made one at the end: one by one takes too long where there are many.
+        let mut grouped: Vec<(Vec<Addresses>, Action)> = Vec::new();
         for (clients, action, origin) in rules {
             if action == Action::Other {
                 let why = "nothing of that kind is done by the client's address; it is as if DUNNO stood there";
                 self.report.add(Fate::NotTranslated, &origin, "", why);
             }
             match grouped.last_mut() {
-                Some((before, same)) if *same == action => *before = before.union(&clients),
-                _ => grouped.push((clients, action)),
+                Some((before, same)) if *same == action => before.push(clients),
+                _ => grouped.push((vec![clients], action)),
             }
         }
         if grouped.len() > CHANGES_MAX {
-            self.tell(
-                Fate::NotTranslated,
-                word,
-                "",
-                "the table changes its mind too often",
-            );
-            return;
+            let why = "the table changes its mind too often: whom it refuses anywhere is refused";
+            self.tell(Fate::Changed, word, "", why);
+            let refused = grouped.into_iter().filter(|(_, action)| action.rejects());
+            let refused = refused.flat_map(|(clients, _)| clients).collect();
+            grouped = vec![(refused, Action::Reject)];
         }
+        let grouped = grouped.into_iter();
+        let grouped = grouped.map(|(clients, action)| (Addresses::of(clients), action));
         self.step(
-            Step::Clients(grouped),
+            Step::Clients(grouped.collect()),
             word,
             "relay.allow, listener.NAME.connect",
         );
@@ -350,28 +411,33 @@ impl Reader<'_, '_> {
         let name = line.key.trim_start_matches('.');
         let below = line.key.starts_with('.') != self.parents_match("smtpd_access_maps");
         let entry = format!("*.{name}");
-        let only_below = "names below it alone, confirmed by DNS both ways";
-        let relays = self.decides && !self.past_destination;
         let (fate, option, why) = match action {
             _ if !below => (
                 Fate::NotTranslated,
                 "",
                 "a client has one name in DNS and any number of claims to it: give its address",
             ),
-            Action::Permit if relays => {
-                self.beside
-                    .names_permitted
-                    .push((entry, line.origin.clone()));
-                (Fate::Changed, "relay.allow", only_below)
+            Action::Permit if !self.has_decided => {
+                return self.opens(Kind::Name, entry, line);
             }
             Action::Reject | Action::RejectForNow => {
                 self.beside.names_refused.push((entry, line.origin.clone()));
-                (Fate::Changed, "listener.NAME.connect.except", only_below)
+                let why = "names below it alone, confirmed by DNS both ways";
+                (Fate::Changed, "listener.NAME.connect.except", why)
             }
             _ => (Fate::NotTranslated, "", "no exceptions by name"),
         };
-        let origin = keyed(&line.origin, &line.key);
+        let origin = line.origin.keyed(&line.key);
         self.report.add(fate, &origin, option, why);
+    }
+
+    fn opens(&mut self, kind: Kind, entry: String, line: &Line) {
+        self.openings.push(Opening {
+            kind,
+            entry,
+            origin: line.origin.clone(),
+            told: line.origin.keyed(&line.key),
+        });
     }
 
     fn parents_match(&self, what: &str) -> bool {
@@ -399,9 +465,9 @@ impl Reader<'_, '_> {
 
     fn senders(&mut self, word: &str, table: Table) {
         for line in self.lines_of(word, table) {
-            let origin = keyed(&line.origin, &line.key);
+            let origin = line.origin.keyed(&line.key);
             let action = Action::parse(&line.value);
-            if action == Action::Permit && self.decides && !self.past_destination {
+            if action == Action::Permit && self.decides && !self.has_decided {
                 let why =
                     "whoever claims to be this sender could send anywhere: that is an open relay";
                 self.report.add(Fate::LeftOut, &origin, "", why);
@@ -439,12 +505,8 @@ impl Reader<'_, '_> {
         let never = line.key.starts_with('.') && self.parents_match("smtpd_access_maps");
         if never {
             let why = "never found: parent_domain_matches_subdomains has smtpd_access_maps, so the key has no dot before it";
-            self.report.add(
-                Fate::NotTranslated,
-                &keyed(&line.origin, &line.key),
-                "",
-                why,
-            );
+            self.report
+                .add(Fate::NotTranslated, &line.origin.keyed(&line.key), "", why);
         }
         never
     }
@@ -475,24 +537,21 @@ impl Reader<'_, '_> {
 
     fn recipients(&mut self, word: &str, table: Table) {
         for line in self.lines_of(word, table) {
-            let origin = keyed(&line.origin, &line.key);
+            let origin = line.origin.keyed(&line.key);
             let action = Action::parse(&line.value);
             let is_address = line.key.contains('@');
-            let opens = self.decides && !self.past_destination;
+            let opens = !self.has_decided;
             let names = self.domains(&line.key);
             let (fate, option, why) = match action {
                 Action::Dunno => continue,
                 _ if self.finds_nobody(&line) => continue,
                 Action::Permit if opens && !is_address => {
-                    let open = names.into_iter().map(|name| (name, line.origin.clone()));
-                    self.beside.open_domains.extend(open);
-                    (
-                        Fate::Changed,
-                        "[domain.NAME]",
-                        "taken from anyone, as a domain that is hosted",
-                    )
+                    for name in names {
+                        self.opens(Kind::Domain, name, &line);
+                    }
+                    continue;
                 }
-                Action::Permit if opens => (
+                Action::Permit if opens && self.decides => (
                     Fate::NotTranslated,
                     "",
                     "name its domain as [domain.NAME], and it in recipients",
@@ -544,6 +603,14 @@ impl Reader<'_, '_> {
     }
 
     fn certificates(&mut self, word: &str) {
+        if self.has_decided {
+            return self.tell(
+                Fate::NotTranslated,
+                word,
+                "",
+                "never asked: all is decided before it",
+            );
+        }
         let spec = self.parameters.get("relay_clientcerts");
         if self.parameters.value("smtpd_tls_fingerprint_digest") != "sha256" {
             let why =
@@ -556,11 +623,10 @@ impl Reader<'_, '_> {
                     for line in lines {
                         let hex: String = line.key.chars().filter(|c| *c != ':').collect();
                         for form in ["sha256:", "spki:sha256:"] {
-                            let entry = format!("{form}{hex}");
-                            self.beside.certificates.push((entry, line.origin.clone()));
+                            self.opens(Kind::Certificate, format!("{form}{hex}"), &line);
                         }
                     }
-                    self.tell(Fate::Translated, word, "relay.certificates", "");
+                    self.tell(Fate::Translated, word, "", "line by line, below");
                 }
                 Ok(_) => self.tell(Fate::NotTranslated, word, "", "not a table of fingerprints"),
                 Err(why) => self.tell(Fate::NotTranslated, word, "", &why),
@@ -617,14 +683,6 @@ fn codes_of(text: &str) -> Option<Vec<String>> {
     parts.map(read).collect()
 }
 
-/// A line of a table, with its key.
-fn keyed(origin: &Origin, key: &str) -> Origin {
-    Origin {
-        name: format!("{} {key}", origin.name),
-        ..origin.clone()
-    }
-}
-
 fn takes_argument(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     word.starts_with("check_")
@@ -669,13 +727,11 @@ mod tests {
 
     fn lists(main: &str) -> Lists {
         let (parameters, _) = Parameters::read("main.cf", main, None);
-        Lists::read(&parameters, &Files::new(&NoFile), &mut Report::default())
+        let networks = Addresses::parse("10.0.0.0/8").unwrap();
+        let files = Files::new(&NoFile);
+        Lists::read(&parameters, &networks, &files, &mut Report::default())
     }
 
-    const FOREIGN: Case = Case {
-        hosted: false,
-        signed_in: false,
-    };
     const HOSTED: Case = Case {
         hosted: true,
         signed_in: false,
@@ -696,7 +752,7 @@ mod tests {
         let main = "smtpd_relay_restrictions = check_client_access cidr:{{10.1.0.0/16 REJECT}, {192.0.2.1 OK}},\
             permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination\n";
         let lists = lists(main);
-        let may_relay = others(&lists.rejected(FOREIGN, &networks));
+        let may_relay = others(&lists.rejected(Case::STRANGER, &networks));
         assert_eq!(
             may_relay,
             ["10.0.0.0/16", "10.2.0.0-10.255.255.255", "192.0.2.1"]

@@ -110,6 +110,188 @@ fn what_would_be_an_open_relay_is_left_out() {
     }
 }
 
+/// The configuration that a main.cf of today becomes, with its table.
+fn of_main(main: &str) -> (String, String) {
+    let main =
+        format!("compatibility_level = 3.6\nmyhostname = a.example.com\nmydestination =\n{main}");
+    let imported = imported(&[("main.cf", &main), ("networks", "192.0.2.1 x\n198 x\n")]);
+    (bare(&imported), imported.report.to_string())
+}
+
+#[test]
+fn users_relay_only_where_a_list_lets_them() {
+    let networks = "mynetworks = 127.0.0.0/8 [::1]/128\nsmtpd_sasl_auth_enable = yes\n";
+    for (list, may) in [
+        (
+            "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
+            true,
+        ),
+        ("permit_mynetworks, reject_unauth_destination", false),
+        (
+            "check_client_access cidr:{{192.0.2.0/24 reject_unauth_destination}}, permit_sasl_authenticated, \
+             reject_unauth_destination",
+            false,
+        ),
+        (
+            "check_client_access cidr:{{192.0.2.0/24 REJECT}}, permit_sasl_authenticated, reject_unauth_destination",
+            true,
+        ),
+    ] {
+        let (text, report) = of_main(&format!("{networks}smtpd_relay_restrictions = {list}\n"));
+        assert_eq!(
+            !text.contains("signed_in = false\n"),
+            may,
+            "{list}\n{text}{report}"
+        );
+    }
+}
+
+#[test]
+fn what_one_list_lets_through_passes_only_where_no_other_refuses_it() {
+    let certificate = "ab:".repeat(31) + "cd";
+    let opened = "smtpd_tls_security_level = may\nparent_domain_matches_subdomains =\n".to_owned()
+        + "relay_clientcerts = inline:{{"
+        + &certificate
+        + " = x}}\n";
+    let list = "permit_tls_clientcerts, check_recipient_access inline:{{guest.test = OK}},\
+        check_client_access inline:{{.friend.test = OK}}, reject_unauth_destination\n";
+    for (others, passes) in [
+        ("smtpd_relay_restrictions =\n", true),
+        ("", false),
+        (
+            "smtpd_relay_restrictions =\nsmtpd_client_restrictions = permit_mynetworks, reject_unauth_destination\n",
+            false,
+        ),
+        (
+            "smtpd_relay_restrictions =\nsmtpd_client_restrictions = permit_mynetworks\n",
+            true,
+        ),
+    ] {
+        let main = format!(
+            "{opened}mynetworks = 10.0.0.0/8\nsmtpd_recipient_restrictions = {list}{others}"
+        );
+        let (text, report) = of_main(&main);
+        for entry in ["sha256:abab", "guest.test", "*.friend.test"] {
+            assert_eq!(
+                text.contains(entry),
+                passes,
+                "{entry} {others}{text}{report}"
+            );
+        }
+    }
+    let beside = format!("{opened}smtpd_client_restrictions = permit_tls_clientcerts\n");
+    assert!(!of_main(&beside).0.contains("sha256:"));
+}
+
+#[test]
+fn what_cannot_be_read_of_networks_permits_nobody() {
+    for (networks, expected) in [
+        ("!/nowhere, 10.0.0.0/8", "allow = []\n"),
+        (
+            "10.1.0.0/16, !10.0.0.5/8, 10.0.0.0/8",
+            "allow = [\n  \"10.1.0.0/16\",\n]\n",
+        ),
+        // A table is asked for whole addresses.
+        (
+            "hash:/etc/postfix/networks",
+            "allow = [\n  \"192.0.2.1\",\n]\n",
+        ),
+    ] {
+        let (text, report) = of_main(&format!("mynetworks = {networks}\n"));
+        assert!(
+            text.contains(&format!("[relay]\n{expected}")),
+            "{text}{report}"
+        );
+    }
+}
+
+#[test]
+fn exceptions_of_domains_are_taken_from_whoever_may_relay() {
+    let (text, report) =
+        of_main("relay_domains = !inner.example.com, example.com, !hash:/x, other.test\n");
+    for name in ["inner.example.com", "*.inner.example.com"] {
+        let expected = format!("[domain.\"{name}\"]\naccept_from = \"relay\"\n");
+        assert!(text.contains(&expected), "{text}{report}");
+    }
+    assert!(text.contains("[domain.\"example.com\"]\n") && !text.contains("other.test"));
+}
+
+#[test]
+fn a_table_may_refuse_all_but_hosted_domains() {
+    let main = "mynetworks = 10.0.0.0/8\n\
+        smtpd_client_restrictions = check_client_access inline:{{10.0.0.5 = permit_auth_destination, reject}}\n";
+    let (text, report) = of_main(main);
+    assert!(text.contains("\"10.0.0.6-"), "{text}{report}");
+}
+
+#[test]
+fn overrides_of_services_that_hold_for_all_here_are_told() {
+    let main =
+        "compatibility_level = 3.6\nmyhostname = a.example.com\nrelay_domains = example.com\n";
+    let master = "smtp inet n - y - - smtpd\n2525 inet n - y - - smtpd\n  -o relay_domains=\n  -o mynetworks=10.0.0.1\n\
+        dovecot unix - n n - - pipe\n";
+    let report = imported(&[("main.cf", main), ("master.cf", master)]).report;
+    let fate = |name: &str| {
+        let mut rows = report.rows().iter();
+        rows.find(|row| row.origin.name == name).map(|row| row.fate)
+    };
+    assert_eq!(
+        fate("-o relay_domains"),
+        Some(Fate::NotTranslated),
+        "{report}"
+    );
+    assert_eq!(fate("-o mynetworks"), Some(Fate::Translated), "{report}");
+}
+
+#[test]
+fn transports_are_the_programs_that_master_cf_says() {
+    let main = "compatibility_level = 3.6\nmyhostname = a.example.com\nvirtual_mailbox_domains = box.test\n\
+        virtual_transport = store\n";
+    let master = "smtp inet n - y - - smtpd\nstore unix - n n - - pipe flags=R argv=/bin/store\n";
+    let imported = imported(&[("main.cf", main), ("master.cf", master)]);
+    let text = bare(&imported);
+    assert!(
+        text.contains("[domain.\"box.test\"]\n") && !text.contains("route ="),
+        "{text}"
+    );
+    let report = imported.report.to_string();
+    assert!(
+        report.contains("the transport store has no counterpart"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_may_be_a_password_alone_is_no_user() {
+    let main = "relayhost = [smart.test]\nsmtp_sasl_auth_enable = yes\n\
+        smtp_sasl_password_maps = inline:{{[smart.test] = s3cret-word}}\n";
+    let (text, report) = of_main(main);
+    assert!(
+        !text.contains("s3cret") && !report.contains("s3cret"),
+        "{text}{report}"
+    );
+}
+
+#[test]
+fn a_table_of_many_blocks_is_read_whole() {
+    let block = |n: u32| {
+        format!(
+            "{}/24 REJECT\n",
+            std::net::Ipv4Addr::from((1 << 24) + n * 512)
+        )
+    };
+    let blocks: String = (0..60_000).map(block).collect();
+    // Changed so often that its order cannot be kept.
+    let mixed: String = (0..6000).map(|n| block(n) + "192.0.2.1 OK\n").collect();
+    for blocks in [blocks, mixed] {
+        let main = "compatibility_level = 3.6\nmyhostname = a.example.com\nmynetworks = 10.0.0.1\n\
+            smtpd_client_restrictions = check_client_access cidr:/etc/postfix/blocks\n";
+        let imported = imported(&[("main.cf", main), ("blocks", &blocks)]);
+        let written = imported.configuration.matches("/24\",").count();
+        assert_eq!(written, blocks.matches("REJECT").count());
+    }
+}
+
 #[test]
 fn a_submission_service_needs_a_user() {
     let master = "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n  -o smtpd_tls_security_level=encrypt\n  \

@@ -1,9 +1,12 @@
 //! `transport_maps`, and what a transport and a next hop are here.
 
+use std::collections::BTreeMap;
+
 use super::Work;
 use super::delivery::Routes;
 use super::domains::Domains;
 use super::lines::words;
+use super::master::Service;
 use super::tables::Table;
 use crate::report::{Fate, Origin};
 
@@ -20,17 +23,32 @@ pub(super) enum Way {
     Other(String),
 }
 
+/// Which program each transport is.
+pub(super) struct Transports(BTreeMap<String, String>);
+
+impl Transports {
+    pub fn of(services: &[Service]) -> Self {
+        let local = services.iter().filter(|service| service.kind != "inet");
+        let named = local.map(|service| (service.name.clone(), service.command.clone()));
+        Self(named.collect())
+    }
+
+    /// Without master.cf, a transport is what it is called.
+    fn program<'a>(&'a self, transport: &'a str) -> &'a str {
+        self.0.get(transport).map_or(transport, String::as_str)
+    }
+}
+
 impl Way {
     /// `transport:nexthop`, where either may be missing.
-    pub fn parse(text: &str) -> Self {
+    pub fn parse(text: &str, transports: &Transports) -> Self {
         let text = text.trim();
         let (transport, next) = text.split_once(':').unwrap_or((text, ""));
-        match transport {
+        match transports.program(transport) {
             "error" | "retry" => Self::Refuse(next.to_owned()),
             "lmtp" => Self::Lmtp(hosts(next, true)),
-            "local" | "virtual" | "discard" | "maildrop" | "procmail" | "cyrus" | "uucp" => {
-                Self::Other(transport.to_owned())
-            }
+            "local" | "virtual" | "discard" | "pipe" | "maildrop" | "procmail" | "cyrus"
+            | "uucp" | "dovecot" => Self::Other(transport.to_owned()),
             _ if next.trim().is_empty() => Self::Mx,
             _ => Self::Hosts(hosts(next, false)),
         }
@@ -89,7 +107,7 @@ pub(super) fn read(work: &mut Work<'_>, domains: &mut Domains, routes: &mut Rout
         let lines = match work.files.table(&spec, &parameter.origin) {
             Ok(Table::Keys(lines)) => lines,
             Ok(Table::Always(line)) => {
-                routes.default = Some((Way::parse(&line.value), line.origin));
+                routes.default = Some((Way::parse(&line.value, &work.transports), line.origin));
                 continue;
             }
             Ok(Table::Blocks(_)) => continue,
@@ -104,10 +122,7 @@ pub(super) fn read(work: &mut Work<'_>, domains: &mut Domains, routes: &mut Rout
             }
         };
         for line in lines {
-            let origin = Origin {
-                name: format!("{} {}", line.origin.name, line.key),
-                ..line.origin.clone()
-            };
+            let origin = line.origin.keyed(&line.key);
             one(
                 work,
                 domains,
@@ -137,7 +152,7 @@ fn one(
     below: bool,
     origin: &Origin,
 ) {
-    let way = Way::parse(value);
+    let way = Way::parse(value, &work.transports);
     if let Way::Other(transport) = &way {
         let why = format!("the transport {transport} has no counterpart");
         return work
@@ -214,7 +229,7 @@ fn inherit(domains: &mut Domains, routes: &Routes) {
             .filter(|(name, _)| name.starts_with("*."))
             .collect()
     };
-    let above: std::collections::BTreeMap<_, _> = above.into_iter().collect();
+    let above: BTreeMap<_, _> = above.into_iter().collect();
     for (name, hosted) in domains
         .hosted
         .iter_mut()
