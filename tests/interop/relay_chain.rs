@@ -165,6 +165,7 @@ fn mail_waits_at_the_front_while_the_filter_is_down_and_each_comes_once() {
     let mut chain = Chain::start();
     chain.send("before");
     chain.wait_for_arrival("Subject: [looked at] before", 1);
+    chain.front.wait_until_empty();
     chain.filter.wait_until_empty();
     chain.filter.kill();
     for number in 0..10 {
