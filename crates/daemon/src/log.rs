@@ -102,9 +102,8 @@ impl LogFile {
     }
 
     /// Begins anew: what there is becomes the file before it, or, where its folder does not let that
-    /// be, is no more.
+    /// be, is no more. It may be that only this makes room on the disk for what is said next.
     fn turn(&mut self) -> io::Result<()> {
-        self.file.flush()?;
         let path = &self.reopened.path;
         let mut before = path.as_os_str().to_owned();
         before.push(".1");
@@ -116,8 +115,9 @@ impl LogFile {
         match moved.and_then(|()| append_to(path)) {
             Ok(next) => self.go_on_in(next),
             Err(_) => {
+                let _written = self.file.flush();
                 self.file.get_ref().set_len(0)?;
-                self.octets = 0;
+                self.octets = self.file.buffer().len() as u64;
             }
         }
         Ok(())
@@ -272,6 +272,23 @@ mod tests {
         log.write_all(b"line 10\n").unwrap();
         log.flush().unwrap();
         assert_eq!(read_to_string(&path).unwrap(), "line 10\n");
+    }
+
+    #[test]
+    fn a_file_that_takes_nothing_any_more_makes_room_for_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gatepost.log");
+        fs::write(&path, "line 0\n").unwrap();
+        let mut log = LogFile::open(&path, 30).unwrap();
+        log.file = BufWriter::new(append_to(Path::new("/dev/full")).unwrap());
+        for number in 1..5 {
+            log.write_all(format!("line {number}\n").as_bytes())
+                .unwrap();
+        }
+        log.flush().unwrap();
+        let before = folder.path().join("gatepost.log.1");
+        assert_eq!(read_to_string(&before).unwrap(), "line 2\nline 3\n");
+        assert_eq!(read_to_string(&path).unwrap(), "line 4\n");
     }
 
     #[test]

@@ -15,13 +15,16 @@ use crate::services::Services;
 const REST_MAX: Duration = Duration::from_secs(1);
 /// How long after a part, or a look at what is due, failed it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How often the queue manager hears of what is due by an operation that is under way, after its
-/// first part. It is seldom enough that what it takes to find that out is no load.
+/// How often the queue manager hears at most of what is due by an operation that is under way, after
+/// its first part.
 const TOLD_EVERY: Duration = Duration::from_millis(500);
+/// It then hears nothing for so many times as long as it took to find out what is due: with many
+/// domains that is a load.
+const TOLD_SHARE: u32 = 10;
 
 /// Runs as long as the relay; goes on with what was pending before.
 pub(crate) async fn carry_out(services: Arc<Services>) {
-    let mut told = Instant::now();
+    let mut told = Told::just_now(Duration::ZERO);
     loop {
         let began = Instant::now();
         match part(&services).await {
@@ -33,9 +36,7 @@ pub(crate) async fn carry_out(services: Arc<Services>) {
                     note_end(&services, &part.operation).await;
                 }
                 services.operation_moved.send_replace(());
-                if on_part(&services, &part, told.elapsed()).await {
-                    told = Instant::now();
-                }
+                on_part(&services, &part, &mut told).await;
                 tokio::time::sleep(began.elapsed().min(REST_MAX)).await;
             }
             Err(error) => {
@@ -55,26 +56,42 @@ async fn part(services: &Services) -> Result<Option<Box<Part>>, SpoolError> {
     }
 }
 
-/// Tells the queue manager what has changed for it; answers whether it did.
-async fn on_part(services: &Arc<Services>, part: &Part, untold: Duration) -> bool {
+/// When the queue manager heard last of what is due, and for how long that is enough.
+struct Told {
+    at: Instant,
+    rest: Duration,
+}
+
+impl Told {
+    /// It took so long.
+    fn just_now(took: Duration) -> Self {
+        Self {
+            at: Instant::now(),
+            rest: (took * TOLD_SHARE).max(TOLD_EVERY),
+        }
+    }
+}
+
+/// Tells the queue manager what has changed for it.
+async fn on_part(services: &Arc<Services>, part: &Part, told: &mut Told) {
     let operation = &part.operation;
     let verb = operation.bulk.verb;
     let has_ended = operation.ended.is_some();
     if has_ended {
         log_end(operation);
     }
+    let began = Instant::now();
     if has_ended || part.is_first() && verb.makes_due() {
         tell(services, |domains| {
             queue::Event::of_operation(verb, domains)
         })
         .await;
-        return true;
-    }
-    if verb.makes_due() && untold >= TOLD_EVERY {
+    } else if verb.makes_due() && told.at.elapsed() >= told.rest {
         tell(services, |domains| queue::Event::MoreDue { domains }).await;
-        return true;
+    } else {
+        return;
     }
-    false
+    *told = Told::just_now(began.elapsed());
 }
 
 /// The answer of [`spool::Spool::domains`].
@@ -139,6 +156,13 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+
+    #[test]
+    fn finding_out_what_is_due_takes_a_small_part_of_the_time() {
+        let rest = |seconds| Told::just_now(Duration::from_secs_f64(seconds)).rest;
+        assert_eq!(rest(0.001), TOLD_EVERY);
+        assert_eq!(rest(2.0), Duration::from_secs(20));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_could_not_be_read_once_is_told_all_the_same() {

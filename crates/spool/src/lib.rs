@@ -1,7 +1,7 @@
 //! What must survive a power cut: accepted messages, their recipients, and what became of them.
 //!
-//! [`Spool`] is the interface; [`Local`] keeps it in one directory on this machine (SQLite, and a
-//! file for each large body), `Model` (a feature) in memory for tests and simulation. Both pass one
+//! [`Spool`] is the interface; [`Local`] keeps it in one directory on this machine (SQLite, files
+//! that larger bodies share, and a file for each of the largest), `Model` (a feature) in memory for tests and simulation. Both pass one
 //! conformance suite. Synchronous and blocking: whoever calls decides on which thread. What the
 //! interface promises: a [`Receipt`] exists only for a message that is on stable storage; every
 //! change is whole or absent after a crash; outcomes and the notices they cause are one change.

@@ -289,6 +289,48 @@ fn a_damaged_recipient_is_set_aside_and_the_others_go_on() {
     assert_eq!(spool.health(), Health::Accepting);
 }
 
+/// Neither in a row nor in a segment.
+#[test]
+fn nobody_gets_what_was_meant_for_another_one() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    for n in 0..3 {
+        store(&spool, message(n, &["a@x.example"]));
+        store(&spool, shared(10 + n, 20_000));
+    }
+    drop(spool);
+    let other = |column: &str, n, of| {
+        let (n, of) = (hex(n), hex(of));
+        let its = format!("SELECT {column} FROM message WHERE id = x'{of}'");
+        edit(
+            &scratch.spool(),
+            &format!("UPDATE message SET {column} = ({its}) WHERE id = x'{n}'"),
+        );
+    };
+    other("body", 1, 2);
+    other("place", 11, 12);
+    let spool = scratch.open();
+    let with_content = Wanted {
+        content: 1 << 20,
+        ..Wanted::due(at(9), 10)
+    };
+    let due = spool.due("x.example", &with_content).unwrap().messages;
+    let seen = due
+        .iter()
+        .map(|waiting| (waiting.message.id, waiting.content.clone()));
+    let whole = |n, octets| (id(n), Some(content(n, octets)));
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [
+            whole(0, 300),
+            whole(2, 300),
+            whole(10, 20_000),
+            whole(12, 20_000)
+        ]
+    );
+    assert_eq!(spool.notes().len(), 2);
+}
+
 fn corrupt(result: Result<Option<Body>, SpoolError>) -> bool {
     matches!(result, Err(SpoolError::Corrupt(_)))
 }

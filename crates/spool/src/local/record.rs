@@ -69,6 +69,15 @@ pub(super) enum Kept {
 }
 
 impl Kept {
+    /// The values of `body`, `large` and `place`.
+    fn columns(self) -> [Option<i64>; 3] {
+        match self {
+            Self::Row(number) => [Some(number), None, None],
+            Self::Segment(place, octets) => [None, Some(signed(octets)), Some(place.to_number())],
+            Self::File(octets) => [None, Some(signed(octets)), None],
+        }
+    }
+
     /// Whether it is read into memory, whole.
     pub(super) fn is_read_whole(self) -> bool {
         match self {
@@ -165,7 +174,7 @@ impl Sum {
     }
 }
 
-fn message_sum(message: &Message) -> i64 {
+fn message_sum(message: &Message) -> Sum {
     let sum = Sum::of(message.id)
         .number(millis(message.arrived))
         .bytes(message.reverse_path.as_str().as_bytes())
@@ -179,7 +188,16 @@ fn message_sum(message: &Message) -> i64 {
         Some(user) => sum.bytes(user.as_bytes()),
         None => sum,
     }
-    .value()
+}
+
+/// The same with where its content is, so that no other one's is taken for it.
+fn whole_sum(message: &Message, kept: Kept) -> i64 {
+    let columns = kept.columns().into_iter();
+    columns
+        .fold(message_sum(message), |sum, column| {
+            sum.number(column.unwrap_or(-1))
+        })
+        .value()
 }
 
 fn recipient_sum(id: QueueId, recipient: &Recipient) -> i64 {
@@ -213,11 +231,7 @@ pub(super) fn insert_message(
     message: &Message,
     kept: Kept,
 ) -> rusqlite::Result<bool> {
-    let (body, large, place) = match kept {
-        Kept::Row(number) => (Some(number), None, None),
-        Kept::Segment(place, octets) => (None, Some(signed(octets)), Some(place.to_number())),
-        Kept::File(octets) => (None, Some(signed(octets)), None),
-    };
+    let [body, large, place] = kept.columns();
     let rows = statement.execute((
         message.id.to_bytes(),
         millis(message.arrived),
@@ -229,7 +243,7 @@ pub(super) fn insert_message(
         signed(message.size),
         body,
         large,
-        message_sum(message),
+        whole_sum(message, kept),
         message.user.as_deref(),
         place,
     ))?;
@@ -339,10 +353,13 @@ pub(super) fn read_message(row: &Row<'_>) -> Result<(Message, Kept), Unreadable>
         head: Bytes::copy_from_slice(head),
         size: unsigned(row, 7)?,
     };
-    if message_sum(&message) != row.get::<_, i64>(10)? {
+    let kept = read_kept(row, [8, 9, 12])?;
+    let sum = row.get::<_, i64>(10)?;
+    // Records from before there were segments have a sum of the facts alone.
+    if sum != whole_sum(&message, kept) && sum != message_sum(&message).value() {
         return Err(damaged("the checksum of the message's facts"));
     }
-    Ok((message, read_kept(row, [8, 9, 12])?))
+    Ok((message, kept))
 }
 
 /// Reads `body`, `large` and `place`, which are these columns.
