@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
 
 use filter::Filter;
-use lossy::{Chance, Cut, Failing, Fault, Held, Lossy, Target};
+use lossy::{Chance, Cut, Failing, Fault, Held, Lossy, Target, WAIT_MAX};
 use rusqlite::Connection;
 use sample::{Scratch, content, done, id, message, open};
 use spool::{Body, Change, Commit, Content, Health, Local, LocalOptions, NewMessage, Page, Spool};
@@ -385,13 +384,14 @@ fn at_once(lossy: &Lossy, held: Held, slow: impl FnOnce() + Send, quick: impl Fn
     lossy.hold(held);
     thread::scope(|scope| {
         scope.spawn(slow);
-        lossy.until_held();
+        let is_held = lossy.until_held();
         scope.spawn(move || {
             quick();
             done.send(())
         });
-        let waited = is_done.recv_timeout(Duration::from_secs(20));
+        let waited = is_done.recv_timeout(WAIT_MAX);
         lossy.let_go();
+        assert!(is_held, "{held:?} never came");
         assert_eq!(waited, Ok(()), "it waited for {held:?}");
     });
 }

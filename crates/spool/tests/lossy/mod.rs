@@ -23,6 +23,8 @@ use disk::{Data, Disk, Names, Node};
 
 /// Names and sizes change through the kernel alone, so it may remember them.
 const REMEMBERED: Duration = Duration::from_secs(3600);
+/// How long anybody waits who waits for another one at most.
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// What takes until a test lets it be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +59,11 @@ impl Holding {
         });
     }
 
-    fn wait_while(&self, condition: impl Fn(&(Option<Held>, u32)) -> bool) {
-        let waited = self
-            .changed
-            .wait_while(locked(&self.state), |state| condition(state));
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    /// Whether it ends in time.
+    fn wait_while(&self, condition: impl Fn(&(Option<Held>, u32)) -> bool) -> bool {
+        let state = locked(&self.state);
+        let waited = (self.changed).wait_timeout_while(state, WAIT_MAX, |state| condition(state));
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
@@ -121,9 +123,9 @@ impl Lossy {
         *locked(&self.holding.state) = (Some(held), 0);
     }
 
-    /// Waits until something is held.
-    pub fn until_held(&self) {
-        self.holding.wait_while(|(_, waiting)| *waiting == 0);
+    /// Waits until something is held; false when nothing comes.
+    pub fn until_held(&self) -> bool {
+        self.holding.wait_while(|(_, waiting)| *waiting == 0)
     }
 
     pub fn let_go(&self) {
