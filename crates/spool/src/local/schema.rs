@@ -224,6 +224,7 @@ mod tests {
     use rusqlite::StatementStatus;
 
     use super::*;
+    use crate::local::writer;
 
     #[test]
     fn a_statement_that_is_kept_is_not_compiled_anew() {
@@ -244,15 +245,25 @@ mod tests {
         assert_eq!(compiled_anew(&connection), 0);
     }
 
-    #[test]
-    fn who_has_waited_longest_is_found_without_sorting_all_who_wait() {
+    /// The steps by which a question is answered.
+    fn plan(question: &str) -> Vec<String> {
         let connection = Connection::open_in_memory().unwrap();
         create(&connection).unwrap();
-        let question = format!("EXPLAIN QUERY PLAN {}", tally::OLDEST);
+        let question = format!("EXPLAIN QUERY PLAN {question}");
         let mut plan = connection.prepare(&question).unwrap();
-        let steps = plan.query_map((), |row| row.get::<_, String>(3)).unwrap();
-        let steps: Vec<String> = steps.map(Result::unwrap).collect();
-        assert_eq!(steps, ["SCAN recipient"]);
+        let steps = plan.query_map((), |row| row.get(3)).unwrap();
+        steps.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn who_has_waited_longest_is_found_without_sorting_all_who_wait() {
+        assert_eq!(plan(tally::OLDEST), ["SCAN recipient"]);
+    }
+
+    #[test]
+    fn a_start_does_not_read_all_messages() {
+        let steps = ["SEARCH message USING COVERING INDEX placed (place>?)"];
+        assert_eq!(plan(writer::PLACES), steps);
     }
 
     #[test]

@@ -33,6 +33,10 @@ const FREE_PAGES_KEPT: i64 = 8192;
 /// Pages given back in one commit, so that shrinking never holds up a 250 for long.
 const PAGES_SHRUNK_PER_COMMIT: u32 = 256;
 
+/// Where content is that is in segments, in order. It asks for nothing that is not in the index.
+pub(super) const PLACES: &str =
+    "SELECT NULL, large, place FROM message WHERE place IS NOT NULL ORDER BY place";
+
 /// The writing connection and what only it needs to know.
 pub(super) struct Writer {
     path: PathBuf,
@@ -592,10 +596,7 @@ impl Writer {
 
     /// Has the segments begin with what the rows name.
     pub(super) fn take_stock(&self) -> Result<(), SpoolError> {
-        // Without more than stands in the index.
-        let question =
-            "SELECT NULL, large, place FROM message WHERE place IS NOT NULL ORDER BY place";
-        let mut statement = self.connection.prepare(question)?;
+        let mut statement = self.connection.prepare(PLACES)?;
         let rows = statement.query_and_then((), |row| read_kept(row, [0, 1, 2]))?;
         // One whose content is nowhere to be read has none to be kept either.
         let places = rows.filter_map(|kept| match kept {
