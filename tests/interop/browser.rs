@@ -192,6 +192,17 @@ impl Scene {
                 "More options"
             ),
             page("section-new", "/configuration/section?of=listener", "Name"),
+            page("routes", "/configuration/sections?of=route", "smart hosts"),
+            page(
+                "settings",
+                "/configuration/settings",
+                "TLS and certificates"
+            ),
+            page(
+                "settings-relay",
+                "/configuration/section?key=relay",
+                "only the list"
+            ),
             page("rules", "/configuration/rules", "programs"),
             page("file", "/configuration/file", "What would it do?"),
             page("versions", "/configuration/versions", "Versions"),

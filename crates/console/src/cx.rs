@@ -181,9 +181,15 @@ pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
 impl Fields {
     /// The value of a field without space around it, empty when there is none.
+    /// The value, empty without that field.
     pub(crate) fn get(&self, name: &str) -> &str {
+        self.field(name).unwrap_or_default()
+    }
+
+    /// The value, if there is that field.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(own, _)| own == name);
-        found.map_or("", |(_, value)| value.trim())
+        found.map(|(_, value)| value.trim())
     }
 
     /// The value as it came.

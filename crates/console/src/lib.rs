@@ -62,6 +62,10 @@ fn with_configuration(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
             "/configuration/sections",
             get(show(configuration::sections)),
         )
+        .route(
+            "/configuration/settings",
+            get(show(configuration::settings)),
+        )
         .route("/configuration/section", get(show(configuration::section)))
         .route("/configuration/rules", get(show(configuration::rules)))
         .route("/configuration/file", get(show(configuration::file)))

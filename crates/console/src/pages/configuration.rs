@@ -3,19 +3,25 @@
 
 mod change;
 mod options;
+mod rules;
 mod sections;
 mod versions;
 
 pub(crate) use self::change::{apply, change, file, try_edit, try_text};
 pub(crate) use self::options::options;
-pub(crate) use self::sections::{rules, section, sections};
+pub(crate) use self::rules::rules;
+pub(crate) use self::sections::{section, sections, settings};
 pub(crate) use self::versions::versions;
 
+const SETTINGS: &str = "/configuration/settings";
+
 /// The views: path, words.
-const TABS: [(&str, &str); 6] = [
+const TABS: [(&str, &str); 8] = [
     ("/configuration", "Options"),
     ("/configuration/sections?of=listener", "Listeners"),
     ("/configuration/sections?of=domain", "Domains"),
+    ("/configuration/sections?of=route", "Routes"),
+    (SETTINGS, "Settings"),
     ("/configuration/rules", "Rules"),
     ("/configuration/file", "The file"),
     ("/configuration/versions", "Versions"),

@@ -43,8 +43,8 @@ pub struct ConfigOptionsQuery {
     /// The one with this key, or that stands there.
     #[serde(default)]
     pub key: Option<String>,
-    /// Those of one section, `domain."example.com"`, and what it says; `domain.NAME`: of a new one. Lists of
-    /// tables in it are left out.
+    /// Those of one section, `tls` or `domain."example.com"`, and what it says; `domain.NAME`: of a new one.
+    /// Lists of tables in it are left out.
     #[serde(default)]
     pub within: Option<String>,
     /// Those in whose key or meaning this is; of others, what has it in its key or value.

@@ -177,9 +177,12 @@ impl<'a> Asked<'a> {
     /// Whether the option itself is.
     fn means(&self, option: &config::Described) -> bool {
         if let Some(within) = &self.query.within {
-            let family = within.split('.').next().unwrap_or_default();
-            let new = format!("{family}.NAME.");
-            return option.key.starts_with(&new) && !option.pattern.contains("[]");
+            let rest = match within.split_once('.') {
+                Some((family, _)) => option.key.strip_prefix(&format!("{family}.NAME.")),
+                None => option.key.strip_prefix(&format!("{within}.")),
+            };
+            let is_of_another = |rest: &str| rest.split('.').any(|part| part == "NAME");
+            return rest.is_some_and(|rest| !is_of_another(rest)) && !option.pattern.contains("[]");
         }
         match &self.query.key {
             Some(key) => option.key == *key,

@@ -1,12 +1,10 @@
-//! Sections with a name of the administrator's, as forms: virtual servers (listeners) and domains; and
-//! the order of the rules of screening.
-
-use std::collections::BTreeMap;
+//! Sections as forms: those with a name of the administrator's (virtual servers, domains, routes), and
+//! those of which there is one.
 
 use askama::Template;
 use daemon::api::{ConfigEdit, ConfigOption, ConfigText, ConfigVerb};
 
-use super::TABS;
+use super::{SETTINGS, TABS};
 use crate::cx::{Cx, Fields, address};
 use crate::page::{Page, Section};
 use crate::sessions::Role;
@@ -15,46 +13,150 @@ use crate::words;
 
 /// Sections on a page.
 const ROWS: usize = 200;
-/// Options of rules that are read, some for each rule.
-const RULE_OPTIONS_MAX: usize = 20_000;
 /// Begins the names of fields for options.
 const FIELD: &str = "o.";
 
-/// A kind of section that has a form.
-struct Family {
+/// What has a form: a section, or each of those that begin with a word.
+struct Form {
     word: &'static str,
-    one: &'static str,
-    many: &'static str,
-    /// An option that each has.
-    told: &'static str,
+    title: &'static str,
     /// What is asked for first.
     first: &'static [&'static str],
+    /// Of sections with names.
+    named: Option<Named>,
+}
+
+struct Named {
+    one: &'static str,
+    /// An option that each has.
+    told: &'static str,
     /// What stands for a name.
     example: &'static str,
 }
 
-const FAMILIES: [Family; 2] = [
-    Family {
+const FORMS: [Form; 8] = [
+    Form {
         word: "listener",
-        one: "listener",
-        many: "Listeners (virtual servers)",
-        told: "bind",
+        title: "Listeners (virtual servers)",
         first: &["bind", "kind", "tls", "connect.mode", "connect.allow"],
-        example: "internet",
+        named: Some(Named {
+            one: "listener",
+            told: "bind",
+            example: "internet",
+        }),
     },
-    Family {
+    Form {
         word: "domain",
-        one: "domain",
-        many: "Domains",
-        told: "route",
+        title: "Domains",
         first: &["type", "route", "recipients", "tls"],
-        example: "example.com",
+        named: Some(Named {
+            one: "domain",
+            told: "route",
+            example: "example.com",
+        }),
+    },
+    Form {
+        word: "route",
+        title: "Routes (smart hosts, remote domains)",
+        first: &["hosts", "preset", "tls", "rate", "auth.user", "auth.secret"],
+        named: Some(Named {
+            one: "route",
+            told: "hosts",
+            example: "exchange",
+        }),
+    },
+    Form {
+        word: "relay",
+        title: "Relay restrictions",
+        first: &["mode", "allow", "except", "deny", "signed_in"],
+        named: None,
+    },
+    Form {
+        word: "auth",
+        title: "Sign-in",
+        first: &["users_file", "mechanisms", "sender_match", "ldap"],
+        named: None,
+    },
+    Form {
+        word: "tls",
+        title: "TLS and certificates",
+        first: &["certificate", "key", "min_version", "client_ca"],
+        named: None,
+    },
+    Form {
+        word: "limits",
+        title: "Limits",
+        first: &["message_size", "recipients", "messages", "errors"],
+        named: None,
+    },
+    Form {
+        word: "queue",
+        title: "Retry and expiry",
+        first: &["preset", "retry", "delay_notice", "expire"],
+        named: None,
     },
 ];
 
-fn family(word: &str) -> Result<&'static Family, Trouble> {
-    let found = FAMILIES.iter().find(|family| family.word == word);
+fn form_of(word: &str) -> Result<&'static Form, Trouble> {
+    let found = FORMS.iter().find(|form| form.word == word);
     found.ok_or_else(|| Trouble::not_found("there is no form for these sections"))
+}
+
+impl Form {
+    /// What comes before the name of an option.
+    fn pattern(&self) -> String {
+        match self.named {
+            Some(_) => format!("{}.NAME", self.word),
+            None => self.word.to_owned(),
+        }
+    }
+
+    /// The page from which one comes to the form.
+    fn page(&self) -> String {
+        match self.named {
+            Some(_) => address("/configuration/sections", &[("of", self.word)]),
+            None => SETTINGS.to_owned(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    tabs: &'static [(&'static str, &'static str)],
+    rows: Vec<Setting>,
+    may_change: bool,
+}
+
+struct Setting {
+    word: &'static str,
+    title: &'static str,
+    /// What is written in it: option and value.
+    said: Vec<(String, String)>,
+}
+
+/// `GET /configuration/settings`: the sections of which there is one.
+pub(crate) async fn settings(cx: Cx) -> Result<Page, Trouble> {
+    let mut rows = Vec::new();
+    for form in FORMS.iter().filter(|form| form.named.is_none()) {
+        let options = within(&cx, form.word).await?;
+        let said = options.iter().filter(|option| !written(option).is_empty());
+        let said = said.map(|option| {
+            let rest = rest_of(option, form.word);
+            (rest.to_owned(), written(option).to_owned())
+        });
+        rows.push(Setting {
+            word: form.word,
+            title: form.title,
+            said: said.collect(),
+        });
+    }
+    let page = SettingsPage {
+        tabs: &TABS,
+        rows,
+        may_change: cx.may(Role::Admin),
+    };
+    Page::still(Section::Configuration, "Settings", &page)
 }
 
 #[derive(Template)]
@@ -62,7 +164,8 @@ fn family(word: &str) -> Result<&'static Family, Trouble> {
 struct Sections {
     tabs: &'static [(&'static str, &'static str)],
     here: String,
-    family: &'static Family,
+    title: &'static str,
+    named: &'static Named,
     why_not: Option<String>,
     rows: Vec<Row>,
     first: Option<String>,
@@ -81,9 +184,12 @@ struct Row {
 
 /// `GET /configuration/sections?of=FAMILY`
 pub(crate) async fn sections(cx: Cx) -> Result<Page, Trouble> {
-    let family = family(cx.query.get("of"))?;
+    let form = form_of(cx.query.get("of"))?;
+    let Some(named) = &form.named else {
+        return Err(Trouble::not_found("there is one such section alone"));
+    };
     let text: ConfigText = cx.api.get("/v1/config?brief=true").await?;
-    let key = format!("{}.NAME.{}", family.word, family.told);
+    let key = format!("{}.{}", form.pattern(), named.told);
     let skip = cx.query.get("skip").parse().unwrap_or(0_usize);
     let (skipped, limit) = (skip.to_string(), (ROWS + 1).to_string());
     let fields = [("key", &*key), ("skip", &*skipped), ("limit", &*limit)];
@@ -93,7 +199,7 @@ pub(crate) async fn sections(cx: Cx) -> Result<Page, Trouble> {
     let values = all.iter().flat_map(|option| &option.values);
     let mut rows: Vec<Row> = values
         .filter_map(|value| {
-            let key = value.key.strip_suffix(family.told)?.strip_suffix('.')?;
+            let key = value.key.strip_suffix(named.told)?.strip_suffix('.')?;
             let edit = |path, name| address(path, &[(name, key)]);
             Some(Row {
                 change: may_change.then(|| edit("/configuration/section", "key")),
@@ -107,18 +213,19 @@ pub(crate) async fn sections(cx: Cx) -> Result<Page, Trouble> {
         .collect();
     let is_more = rows.len() > ROWS;
     rows.truncate(ROWS);
-    let add = address("/configuration/section", &[("of", family.word)]);
+    let add = address("/configuration/section", &[("of", form.word)]);
     let page = Sections {
         tabs: &TABS,
-        here: address("/configuration/sections", &[("of", family.word)]),
+        here: form.page(),
         why_not: text.why_not,
         next: is_more.then(|| cx.with("skip", &(skip + ROWS).to_string())),
         first: (skip > 0).then(|| cx.with("skip", "")),
         add: may_change.then_some(add),
         rows,
-        family,
+        title: form.title,
+        named,
     };
-    Page::still(Section::Configuration, family.many, &page)
+    Page::still(Section::Configuration, form.title, &page)
 }
 
 #[derive(Template)]
@@ -126,7 +233,8 @@ pub(crate) async fn sections(cx: Cx) -> Result<Page, Trouble> {
 struct SectionForm {
     tabs: &'static [(&'static str, &'static str)],
     here: String,
-    family: &'static Family,
+    title: String,
+    form: &'static Form,
     /// Of one that is there.
     key: Option<String>,
     /// What is asked for at once, and what else there is.
@@ -149,35 +257,42 @@ pub(crate) async fn section(cx: Cx) -> Result<Page, Trouble> {
         Some(key) => key.split('.').next().unwrap_or_default(),
         None => cx.query.get("of"),
     };
-    let family = family(word)?;
-    let new = format!("{}.NAME", family.word);
-    let options = within(&cx, key.as_deref().unwrap_or(&new)).await?;
-    let is_there = options.iter().any(|option| !option.values.is_empty());
+    let form = form_of(word)?;
+    let pattern = form.pattern();
+    let options = within(&cx, key.as_deref().unwrap_or(&pattern)).await?;
+    let is_there = form.named.is_none() || has_values(&options);
     if let Some(key) = key.as_ref().filter(|_| !is_there) {
         return Err(Trouble::not_found(format!("there is no section [{key}]")));
     }
     let (mut first, mut more) = (Vec::new(), Vec::new());
     for option in &options {
-        let rest = rest_of(option, &new);
+        let rest = rest_of(option, &pattern);
         let field = field(option, rest);
-        if !field.value.is_empty() || family.first.contains(&rest) {
+        if !field.value.is_empty() || form.first.contains(&rest) {
             first.push(field);
         } else {
             more.push(field);
         }
     }
-    let title = match &key {
-        Some(key) => format!("Change [{key}]"),
-        None => format!("Add a {}", family.one),
+    let title = match (&form.named, &key) {
+        (Some(named), None) => format!("Add a {}", named.one),
+        (Some(_), Some(key)) => format!("Change [{key}]"),
+        (None, _) => form.title.to_owned(),
     };
     let page = SectionForm {
         tabs: &TABS,
-        here: address("/configuration/sections", &[("of", family.word)]),
+        here: form.page(),
+        title: title.clone(),
         parts: [first, more],
         key,
-        family,
+        form,
     };
     Page::still(Section::Configuration, title, &page)
+}
+
+/// Whether the section that they are of stands in the configuration.
+fn has_values(options: &[ConfigOption]) -> bool {
+    options.iter().any(|option| !option.values.is_empty())
 }
 
 async fn within(cx: &Cx, section: &str) -> Result<Vec<ConfigOption>, Trouble> {
@@ -186,8 +301,8 @@ async fn within(cx: &Cx, section: &str) -> Result<Vec<ConfigOption>, Trouble> {
 }
 
 /// The option's name within its section.
-fn rest_of<'a>(option: &'a ConfigOption, new: &str) -> &'a str {
-    let rest = option.key.strip_prefix(new);
+fn rest_of<'a>(option: &'a ConfigOption, pattern: &str) -> &'a str {
+    let rest = option.key.strip_prefix(pattern);
     rest.and_then(|rest| rest.strip_prefix('.'))
         .unwrap_or(&option.key)
 }
@@ -222,23 +337,22 @@ pub(super) type Asked = (String, Vec<(String, String)>, Vec<ConfigEdit>);
 /// # Errors
 /// It names no section, or changes nothing.
 pub(super) async fn asked(cx: &Cx, form: &Fields) -> Result<Asked, Trouble> {
-    let family = family(form.get("of"))?;
-    let new = format!("{}.NAME", family.word);
-    let key = match form.get("key") {
-        "" => match form.get("name") {
-            "" => return Err(Trouble::asked_wrongly("a section needs a name")),
-            name => format!("{}.{}", family.word, as_key(name)),
-        },
-        key => key.to_owned(),
+    let of = form_of(form.get("of"))?;
+    let pattern = of.pattern();
+    let key = match (&of.named, form.get("key"), form.get("name")) {
+        (None, _, _) => of.word.to_owned(),
+        (_, "", "") => return Err(Trouble::asked_wrongly("a section needs a name")),
+        (_, "", name) => format!("{}.{}", of.word, as_key(name)),
+        (_, key, _) => key.to_owned(),
     };
     let options = within(cx, &key).await?;
-    if !form.has("key") && options.iter().any(|option| !option.values.is_empty()) {
+    if of.named.is_some() && !form.has("key") && has_values(&options) {
         let why = format!("there is a section [{key}] already: change that");
         return Err(Trouble::asked_wrongly(why));
     }
     let edits = options.iter().filter_map(|option| {
-        let rest = rest_of(option, &new);
-        let (before, after) = (written(option), form.get(&format!("{FIELD}{rest}")));
+        let rest = rest_of(option, &pattern);
+        let (before, after) = (written(option), form.field(&format!("{FIELD}{rest}"))?);
         if before == after {
             return None;
         }
@@ -284,109 +398,6 @@ fn as_toml(text: &str) -> String {
     }
 }
 
-#[derive(Template)]
-#[template(path = "rules.html")]
-struct Rules {
-    tabs: &'static [(&'static str, &'static str)],
-    rows: Vec<Rule>,
-}
-
-struct Rule {
-    /// From 1, as the log has it.
-    number: usize,
-    name: String,
-    then: String,
-    place: String,
-    /// What can be done: words, link.
-    acts: Vec<(&'static str, String)>,
-}
-
-/// `GET /configuration/rules`: the rules of screening in their order.
-pub(crate) async fn rules(cx: Cx) -> Result<Page, Trouble> {
-    let limit = RULE_OPTIONS_MAX.to_string();
-    let fields = [("sections", "screen"), ("limit", &*limit)];
-    let path = address("/v1/config/options", &fields);
-    let all: Vec<ConfigOption> = cx.api.get(&path).await?;
-    let mut rules: BTreeMap<(usize, usize), [String; 3]> = BTreeMap::new();
-    for value in all.iter().flat_map(|option| &option.values) {
-        let Some((at, rest)) = rule_of(&value.key) else {
-            continue;
-        };
-        let [name, then, place] = rules.entry(at).or_default();
-        match rest {
-            "name" => *name = bare(&value.value),
-            "then" => *then = bare(&value.value),
-            _ => {}
-        }
-        // Of its first line.
-        let line = words::place(&value.place);
-        if place.is_empty() || line_of(line) < line_of(place) {
-            line.clone_into(place);
-        }
-    }
-    let may_change = cx.may(Role::Admin);
-    let count = rules.keys().filter(|(file, _)| *file == 0).count();
-    let rows = (1..).zip(rules).map(|(number, ((file, at), said))| {
-        let [name, then, place] = said;
-        Rule {
-            number,
-            name,
-            then,
-            place,
-            acts: match may_change && file == 0 {
-                true => acts(at, count),
-                false => Vec::new(),
-            },
-        }
-    });
-    let page = Rules {
-        tabs: &TABS,
-        rows: rows.collect(),
-    };
-    Page::still(Section::Configuration, "Rules of screening", &page)
-}
-
-/// File and number of the rule in whose table an option stands, and its name there.
-fn rule_of(key: &str) -> Option<((usize, usize), &str)> {
-    let (table, rest) = key.strip_prefix("screen.")?.split_once('.')?;
-    let (file, number) = table.split_once('-')?;
-    Some(((file.parse().ok()?, number.parse().ok()?), rest))
-}
-
-fn line_of(place: &str) -> Option<u64> {
-    place.rsplit_once(':')?.1.parse().ok()
-}
-
-/// A text of TOML without its quotes.
-fn bare(value: &str) -> String {
-    let text = serde_json::from_str(value);
-    text.unwrap_or_else(|_| value.trim_matches('\'').to_owned())
-}
-
-/// What can be done with the rule at this place of the main file, which has so many.
-fn acts(at: usize, count: usize) -> Vec<(&'static str, String)> {
-    let key = format!("screen[{at}]");
-    let to = |place: usize| {
-        let fields = [
-            ("edit", &*key),
-            ("verb", "move"),
-            ("value", &place.to_string()),
-        ];
-        address("/configuration/try", &fields)
-    };
-    let (first, last) = (at == 0, at + 1 == count);
-    let remove = address("/configuration/try", &[("edit", &*key), ("verb", "remove")]);
-    let all = [
-        ("first", (at > 1).then(|| to(0))),
-        ("up", (!first).then(|| to(at - 1))),
-        ("down", (!last).then(|| to(at + 1))),
-        ("last", (at + 2 < count).then(|| to(count - 1))),
-        ("remove", Some(remove)),
-    ];
-    let all = all.into_iter();
-    all.filter_map(|(word, link)| Some((word, link?))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,19 +424,5 @@ mod tests {
         assert_eq!(as_key("internet-2"), "internet-2");
         assert_eq!(as_key("example.com"), "\"example.com\"");
         assert_eq!(as_key("a\"b"), "\"a\\\"b\"");
-    }
-
-    #[test]
-    fn a_rule_moves_within_its_file() {
-        let words = |at, count| -> Vec<&str> {
-            let all = acts(at, count).into_iter();
-            all.map(|(word, _)| word).collect()
-        };
-        assert_eq!(words(0, 1), ["remove"]);
-        assert_eq!(words(0, 4), ["down", "last", "remove"]);
-        assert_eq!(words(1, 2), ["up", "remove"]);
-        assert_eq!(words(2, 4), ["first", "up", "down", "remove"]);
-        assert_eq!(rule_of("screen.0-12.when.to"), Some(((0, 12), "when.to")));
-        assert_eq!(rule_of("scanner.0-1.name"), None);
     }
 }
