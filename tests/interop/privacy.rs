@@ -61,10 +61,16 @@ fn nobody_is_named(format: &str) {
     let mut relay = relay(network, format, &domain);
     let mut stranger = Dialogue::ready(network.stranger(), relay.address());
     stranger.ask("MAIL FROM:<zzann@client.test>", 250);
+    stranger.ask("VRFY zzfay", 252);
+    stranger.ask("RCPT TO:<zzguy>", 501);
     stranger.ask("RCPT TO:<zzeve@elsewhere.test>", 550);
     stranger.ask("RCPT TO:<\"zz dan\"@hosted.test>", 250);
     for recipient in ["zzbob", "zzcarl"] {
-        stranger.ask(&format!("RCPT TO:<{recipient}@hosted.test>"), 250);
+        let original = format!("ORCPT=rfc822;{recipient}+40hosted.test");
+        stranger.ask(
+            &format!("RCPT TO:<{recipient}@hosted.test> {original}"),
+            250,
+        );
     }
     stranger.ask("DATA", 354);
     stranger.send(b"Subject: for zzbob@hosted.test\r\nMessage-ID: <1@client.test>\r\n\r\nHi\r\n");

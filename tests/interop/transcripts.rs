@@ -94,6 +94,13 @@ fn an_operator_has_everything_of_somebody_kept_for_a_while() {
     relay
         .command(&["log", "trace", "--client", "nobody"])
         .expect_code(1);
+    let too_long = relay.command(&["log", "trace", "--client", "192.0.2.1", "--for", "8d"]);
+    let too_long = too_long.expect_code(1);
+    assert!(
+        too_long.err.contains("7 days at most"),
+        "{}",
+        too_long.text()
+    );
     let before = send(&relay, "bob@hosted.test", "before");
     let client = network.permitted().to_string();
     relay

@@ -350,9 +350,14 @@ fn logs(
     protocol_logs::read(settings, own, &data_dir, zone, listeners);
 }
 
-/// `[opentelemetry]`; `None` where no endpoint is named.
+/// `[opentelemetry]`; `None` where there is no such section, or where it is wrong.
 fn opentelemetry(settings: &mut Settings) -> Option<OpenTelemetry> {
-    let endpoint = settings.get(opentelemetry::ENDPOINT)?;
+    let help = "write `endpoint`, or leave the section out";
+    if !settings.is_begun(opentelemetry::SECTION, help) {
+        return None;
+    }
+    let endpoint = settings.get(opentelemetry::ENDPOINT);
+    let endpoint = settings.needed(opentelemetry::ENDPOINT, endpoint, help)?;
     Some(OpenTelemetry {
         endpoint: endpoint.into(),
         authorization: settings.secret(opentelemetry::AUTHORIZATION),

@@ -1347,7 +1347,7 @@ section! {
 section! {
     opentelemetry "opentelemetry" fills Sections {
         /// Where spans of sessions, messages and attempts are posted, as protobuf over HTTP (OTLP):
-        /// "http://127.0.0.1:4318/v1/traces". Off when left out.
+        /// "http://127.0.0.1:4318/v1/traces". The section needs it.
         "endpoint" ENDPOINT: Option<String> = &Optional(values::HTTP_URL), fixed();
         /// What stands in the field Authorization: file:PATH or env:NAME.
         "authorization" AUTHORIZATION: Option<Secret> = &Optional(values::SECRET), fixed();

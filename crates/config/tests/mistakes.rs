@@ -295,6 +295,11 @@ const MISTAKES: &[(&str, &str)] = &[
         "[dkim.\"a.test\"]\nselector = \"x\"\nkey = \"x.key\"\nlifetime = \"2d\"",
         "4:12 signatures end before the messages that wait longest are given up",
     ),
+    ("[opentelemetry]", "1:2 [opentelemetry] says nothing"),
+    (
+        "[opentelemetry]\ntrace_context = true",
+        "2:1 [opentelemetry] has no `endpoint`",
+    ),
     ("[route.isp]", "1:8 [route.isp] has no `hosts`"),
     ("[route.isp]\nhosts = []", "1:8 [route.isp] has no `hosts`"),
     (

@@ -13,6 +13,9 @@ use smtp::{Dialogue, Said};
 
 use crate::clock;
 
+/// Dialogues are kept for an operator for so long at most: who asked is to remember it, and what is kept
+/// is of everybody.
+pub(crate) const TRACE_DAYS_MAX: u64 = 7;
 /// What an operator may ask for at one time.
 const TRACES_MAX: usize = 100;
 /// Messages of one session under whose names its dialogue is found.

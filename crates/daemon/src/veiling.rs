@@ -1,6 +1,7 @@
 //! How mail addresses are made unrecognisable in logs and in what is tracked (`log.privacy`), and
 //! the key for that.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,6 +14,8 @@ use privacy::{KEY_LEN, Veil};
 use protocol_log::{MailLine, Row};
 use tracking::Transcript;
 
+/// What stands between the time and what a client says in a dialogue.
+const SAYS: &str = " C: ";
 /// In `data_dir`: whoever has it can try which address a hash stands for.
 const KEY_FILE: &str = "privacy.key";
 
@@ -62,7 +65,7 @@ fn make(file: &Path) -> io::Result<[u8; KEY_LEN]> {
 pub(crate) fn row(veil: &Veil, row: &Row) -> Row {
     let mut row = row.clone();
     if &*row.verb != "DATA" {
-        row.argument = veil.text(&row.argument).into();
+        row.argument = veil.argument(&row.verb, &row.argument).into();
     }
     row
 }
@@ -80,36 +83,54 @@ pub(crate) fn mail_line(veil: &Veil, line: &MailLine) -> MailLine {
 pub(crate) fn tracked(veil: &Veil, row: &tracking::Row) -> tracking::Row {
     let mut row = row.clone();
     row.user = veil.user(&row.user).into();
-    let texts = [
-        row.sender.as_mut(),
-        Some(&mut row.recipient),
-        Some(&mut row.subject),
-        Some(&mut row.route),
-        Some(&mut row.host),
-        Some(&mut row.reply),
-        Some(&mut row.place),
-        Some(&mut row.note),
-    ];
-    for text in texts.into_iter().flatten() {
+    row.recipient = veil.mailbox(&row.recipient).into();
+    row.sender = row.sender.map(|sender| veil.mailbox(&sender).into());
+    for text in [
+        &mut row.subject,
+        &mut row.route,
+        &mut row.host,
+        &mut row.place,
+    ] {
         if text.contains('@') {
             *text = veil.text(text).into();
         }
+    }
+    for sentence in [&mut row.reply, &mut row.note] {
+        *sentence = veil.sentence(sentence).into();
     }
     row
 }
 
 /// A dialogue.
 pub(crate) fn transcript(veil: &Veil, transcript: &Transcript) -> Transcript {
+    let lines = transcript.text.split_inclusive('\n');
     Transcript {
-        text: veil.text(&transcript.text).into_owned(),
+        text: lines.map(|line| said(veil, line)).collect(),
         ..transcript.clone()
     }
+}
+
+/// A line of a dialogue, as [`smtp::Dialogue`] prints it.
+fn said<'a>(veil: &Veil, line: &'a str) -> Cow<'a, str> {
+    let command = line
+        .split_once(SAYS)
+        .filter(|(time, _)| !time.contains(char::is_alphabetic));
+    let command = command.and_then(|(time, command)| Some((time, command.split_once(' ')?)));
+    let Some((time, (verb, argument))) = command else {
+        return veil.text(line);
+    };
+    let (argument, end) = match argument.strip_suffix('\n') {
+        Some(argument) => (argument, "\n"),
+        None => (argument, ""),
+    };
+    let argument = veil.argument(verb, argument);
+    format!("{time}{SAYS}{verb} {argument}{end}").into()
 }
 
 /// What is asked about addresses, as they stand in what is tracked: who asks for one finds it by its
 /// hash.
 pub(crate) fn asked(veil: &Veil, filter: Filter) -> Filter {
-    let address = |glob: Glob| Glob::new(&veil.text(glob.as_str()));
+    let address = |glob: Glob| Glob::new(&veil.mailbox(glob.as_str()));
     let conditions = filter.conditions.into_iter().map(|one| match one {
         Condition::To(glob) if is_exact(&glob) => Condition::To(address(glob)),
         Condition::From(glob) if is_exact(&glob) => Condition::From(address(glob)),
@@ -154,6 +175,57 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         assert_ne!(veiled(), first, "another key");
         assert!(open(Privacy::Off, folder.path()).unwrap().is_none());
+    }
+
+    #[test]
+    fn neither_notes_nor_dialogues_name_people_without_a_domain() {
+        let veil = Veil::hashing(&[7; KEY_LEN]);
+        let over = admission::Over {
+            subject: admission::Subject::User("zzann".into()),
+            measure: admission::Measure::NewRecipients,
+            count: 61,
+            most: admission::Rate {
+                count: 50,
+                per: std::time::Duration::from_secs(3600),
+            },
+            usual: None,
+            reaction: admission::Limit::default_of(admission::Reaction::Hold),
+        };
+        let user = veil.user("zzann");
+        let mut row = tracking::Row::new(Timestamp::default(), TrackedResult::Held, Stage::Data);
+        row.note = over.to_string().into();
+        row.recipient = "zzbob".into();
+        let row = tracked(&veil, &row);
+        assert!(
+            row.note.contains(&format!("of user {user} in 1 h")),
+            "{row:?}"
+        );
+        assert_eq!(*row.recipient, veil.user("zzbob"));
+
+        let said = [
+            "     +0 C: VRFY zzann\n",
+            "     +0 S: 252 2.1.5 Cannot say; C: VRFY x\n",
+            "  +1000 C: RCPT TO:<a@x> ORCPT=rfc822;zzbob+40x\n",
+            "     +1 C: (7 octets of content)\n",
+            "     +1 C: QUIT\n",
+        ];
+        let dialogue = Transcript {
+            at: Timestamp::default(),
+            session: None,
+            ids: Vec::new(),
+            text: said.concat(),
+        };
+        let text = transcript(&veil, &dialogue).text;
+        let bob = veil.text("zzbob@x");
+        let recipient = veil.text("a@x");
+        let expected = [
+            format!("     +0 C: VRFY {user}\n"),
+            said[1].to_owned(),
+            format!("  +1000 C: RCPT TO:<{recipient}> ORCPT=rfc822;{bob}\n"),
+            said[3].to_owned(),
+            said[4].to_owned(),
+        ];
+        assert_eq!(text, expected.concat());
     }
 
     #[test]

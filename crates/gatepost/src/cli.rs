@@ -995,7 +995,7 @@ pub struct LogTrace {
     /// Sessions and attempts for this recipient.
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["client", "user", "site"])]
     pub address: Option<String>,
-    /// For so long.
+    /// For so long, seven days at most.
     #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
     pub lasting: String,
 }

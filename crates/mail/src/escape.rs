@@ -25,6 +25,29 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// The name of a user within a sentence: with its controls escaped, and in quotation marks where one
+/// could not see where it ends.
+pub fn user_shown(name: &str) -> impl fmt::Display + '_ {
+    UserShown(name)
+}
+
+struct UserShown<'a>(&'a str);
+
+impl fmt::Display for UserShown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = escaped(self.0);
+        match !self.0.is_empty() && self.0.chars().all(is_of_bare_user) {
+            true => write!(f, "{name}"),
+            false => write!(f, "\"{name}\""),
+        }
+    }
+}
+
+/// Whether this may stand in the name of a user that is in no quotation marks.
+pub fn is_of_bare_user(c: char) -> bool {
+    !c.is_whitespace() && !is_dangerous(c) && !",;()\"\\".contains(c)
+}
+
 /// Controls, and the marks that reorder what a terminal shows.
 pub fn is_dangerous(c: char) -> bool {
     c.is_control()
@@ -42,5 +65,19 @@ mod tests {
             "a\\x0d\\x0ab\\x1b[2J\\x9b"
         );
         assert_eq!(escaped("ünï code").to_string(), "ünï code");
+    }
+
+    #[test]
+    fn one_sees_where_the_name_of_a_user_ends() {
+        for (name, shown) in [
+            ("ann", "ann"),
+            ("ann@x.example", "ann@x.example"),
+            ("ann lee", "\"ann lee\""),
+            ("a,b", "\"a,b\""),
+            ("a\x1b", "\"a\\x1b\""),
+            ("", "\"\""),
+        ] {
+            assert_eq!(user_shown(name).to_string(), shown);
+        }
     }
 }

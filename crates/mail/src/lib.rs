@@ -32,7 +32,7 @@ pub use certificate::{Certificate, Trust};
 pub use client::{Client, TlsFacts};
 pub use domain::{Domain, DomainError, Host};
 pub use dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
-pub use escape::{escaped, is_dangerous};
+pub use escape::{escaped, is_dangerous, is_of_bare_user, user_shown};
 pub use lower_case::lower_case;
 pub use mailbox::{AddressError, Mailbox, ReversePath};
 pub use outcome::{Delivery, Failure, Outcome, Scope};

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use aws_lc_rs::hmac;
-use mail::lower_case;
+use mail::{from_xtext, lower_case, xtext};
 
 /// Octets of a key.
 pub const KEY_LEN: usize = 32;
@@ -24,6 +24,15 @@ const HASH_LEN: usize = 6;
 const CUT: &str = "*";
 /// Fields of the log in which names of users stand.
 const USERS: [&str; 2] = ["user", "known_as"];
+/// Fields in which sentences of ours stand, or replies of servers.
+const SENTENCES: [&str; 3] = ["why", "note", "reply"];
+/// What stands before the name of a user in a sentence of ours ([`mail::user_shown`]).
+const BEFORE_USERS: [&str; 2] = ["user ", "signed in as "];
+/// Parameters of MAIL and RCPT that hold an address in xtext, where `+40` is an `@` (RFC 3461 section
+/// 4, RFC 4954 section 5).
+const IN_XTEXT: [&str; 2] = ["orcpt=", "auth="];
+/// Who is no person.
+const POSTMASTER: &str = "postmaster";
 /// What no local part that is not quoted has in it (RFC 5321 section 4.1.2).
 const SPECIALS: &str = "\"<>(),;:[]@";
 
@@ -56,6 +65,33 @@ impl Veil {
     /// The text, with each address in it made unrecognisable. An address that was veiled before
     /// stays as it is.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.plain(text) {
+            Cow::Borrowed(text) => self.addresses(text),
+            Cow::Owned(text) => Cow::Owned(self.addresses(&text).into_owned()),
+        }
+    }
+
+    /// The text, with parameters in xtext as plain as xtext can be, and the addresses in them veiled.
+    /// One that cannot be read is left out.
+    fn plain<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let (mut out, mut rest) = (String::new(), text);
+        // The usual case costs a look for one octet.
+        while let Some((start, end)) = rest.contains('+').then(|| hidden_in(rest)).flatten() {
+            out.push_str(&rest[..start]);
+            match from_xtext(&rest[start..end]) {
+                Some(value) => out.push_str(&xtext(&self.addresses(&value))),
+                None => out.push_str(CUT),
+            }
+            rest = &rest[end..];
+        }
+        if rest.len() == text.len() {
+            return Cow::Borrowed(text);
+        }
+        out.push_str(rest);
+        Cow::Owned(out)
+    }
+
+    fn addresses<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut out = String::new();
         let (mut done, mut next) = (0, 0);
         while let Some(found) = text[next..].find('@') {
@@ -88,21 +124,79 @@ impl Veil {
         out
     }
 
-    /// The value of a field of the log, by the field's name.
-    pub fn field<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
-        match USERS.contains(&name) {
-            true => self.user(value).into(),
-            false => self.text(value),
+    /// A recipient or a sender, which may lack a domain; the postmaster is no person, and the null
+    /// sender nobody.
+    pub fn mailbox(&self, address: &str) -> String {
+        match address.eq_ignore_ascii_case(POSTMASTER) {
+            true => address.to_owned(),
+            false => self.user(address),
         }
     }
 
-    /// A line of the log: as [`Veil::text`], and the values of fields in which users are named, as
-    /// `user=ann`, `user="ann"` or `"user":"ann"`.
-    pub fn line<'a>(&self, line: &'a str) -> Cow<'a, str> {
-        let (mut out, mut rest) = (String::new(), line);
-        while let Some((start, end)) = user_in(rest) {
+    /// The argument of an SMTP command, in which a mailbox may lack a domain.
+    pub fn argument<'a>(&self, verb: &str, argument: &'a str) -> Cow<'a, str> {
+        let is = |name: &&str| verb.eq_ignore_ascii_case(name);
+        let named = if ["VRFY", "EXPN"].iter().any(is) {
+            // Anything: RFC 5321 section 4.1.1.6 takes names of persons, too.
+            let start = argument.len() - argument.trim_start().len();
+            Some((start, argument.trim_end().len()))
+        } else if ["MAIL", "RCPT"].iter().any(is) {
+            path_in(argument)
+        } else {
+            None
+        };
+        let name = named.and_then(|(start, end)| argument.get(start..end));
+        let (Some((start, end)), Some(name)) = (named, name) else {
+            return self.text(argument);
+        };
+        if name.contains('@') && !name.contains(char::is_whitespace) {
+            return self.text(argument);
+        }
+        let mut out = argument[..start].to_owned();
+        if name.contains('@') {
+            self.veil(name, &mut out);
+        } else {
+            out.push_str(&self.mailbox(name));
+        }
+        out.push_str(&self.text(&argument[end..]));
+        Cow::Owned(out)
+    }
+
+    /// A sentence of ours, or the reply of a server: as [`Veil::text`], and in the former the names
+    /// of users.
+    pub fn sentence<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let is_reply = text.starts_with(|c: char| c.is_ascii_digit()) && is_code(text);
+        let (mut out, mut rest) = (String::new(), text);
+        while let Some((start, end)) = shown_in(rest).filter(|_| !is_reply) {
             out.push_str(&self.text(&rest[..start]));
             out.push_str(&self.user(&rest[start..end]));
+            rest = &rest[end..];
+        }
+        if out.is_empty() {
+            return self.text(text);
+        }
+        out.push_str(&self.text(rest));
+        Cow::Owned(out)
+    }
+
+    /// The value of a field of the log, by the field's name.
+    pub fn field<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
+        if USERS.contains(&name) {
+            self.user(value).into()
+        } else if SENTENCES.contains(&name) {
+            self.sentence(value)
+        } else {
+            self.text(value)
+        }
+    }
+
+    /// A line of the log: as [`Veil::text`], and as [`Veil::field`] the values of fields in which users
+    /// are named, as `user=ann`, `user="ann"` or `"user":"ann"`.
+    pub fn line<'a>(&self, line: &'a str) -> Cow<'a, str> {
+        let (mut out, mut rest) = (String::new(), line);
+        while let Some((name, start, end)) = field_in(rest) {
+            out.push_str(&self.text(&rest[..start]));
+            out.push_str(&self.field(name, &rest[start..end]));
             rest = &rest[end..];
         }
         if out.is_empty() {
@@ -153,9 +247,16 @@ fn local(before: &str) -> &str {
     let start = before.rfind(|c| !is_local(c));
     let start = start.map_or(0, |at| before.ceil_char_boundary(at + 1));
     let local = before[start..].trim_start_matches(['\'', '`']);
-    // A field of a line, whose value is not quoted.
+    // A field of a line, whose value is not quoted; a parameter of a command.
     let field = |name: &&str| local.strip_prefix(name)?.strip_prefix('=');
-    USERS.iter().find_map(field).unwrap_or(local)
+    let parameter = |name: &&str| {
+        let begins = local.get(..name.len())?.eq_ignore_ascii_case(name);
+        begins.then(|| &local[name.len()..])
+    };
+    let value = USERS.iter().find_map(field);
+    value
+        .or_else(|| IN_XTEXT.iter().find_map(parameter))
+        .unwrap_or(local)
 }
 
 fn is_veiled(name: &str) -> bool {
@@ -165,15 +266,80 @@ fn is_veiled(name: &str) -> bool {
     name == CUT || name.strip_prefix(MARK).is_some_and(is_hash)
 }
 
-/// Where in a line of the log the name of a user stands first.
-fn user_in(line: &str) -> Option<(usize, usize)> {
+/// Whether a text begins as a reply does: with three digits.
+fn is_code(text: &str) -> bool {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    end.unwrap_or(text.len()) == 3
+}
+
+/// Where in a text the first value stands that is in xtext and hides something.
+fn hidden_in(text: &str) -> Option<(usize, usize)> {
+    let mut next = 0;
+    let mut words = text.split_inclusive(char::is_whitespace).map(|word| {
+        let start = next;
+        next += word.len();
+        (start, word.trim_end())
+    });
+    words.find_map(|(start, word)| {
+        let begins = |name: &&&str| {
+            let begins = word.get(..name.len());
+            begins.is_some_and(|begins| begins.eq_ignore_ascii_case(name))
+        };
+        let name = IN_XTEXT.iter().find(begins)?;
+        let hides = word[name.len()..].contains('+');
+        hides.then_some((start + name.len(), start + word.len()))
+    })
+}
+
+/// Where in the argument of MAIL or RCPT the path stands, without its brackets; none when it is empty.
+fn path_in(argument: &str) -> Option<(usize, usize)> {
+    let start = argument.find(':')? + 1;
+    let start = argument.len() - argument[start..].trim_start().len();
+    let (start, is_end): (_, fn(char) -> bool) = match argument[start..].starts_with('<') {
+        true => (start + 1, |c| c == '>'),
+        false => (start, char::is_whitespace),
+    };
+    let end = argument[start..].find(is_end);
+    let end = end.map_or(argument.len(), |end| start + end);
+    (start < end).then_some((start, end))
+}
+
+/// Where in a sentence of ours the name of a user stands first. Of one in quotes rather too much than
+/// too little: all up to the last quotation mark.
+fn shown_in(text: &str) -> Option<(usize, usize)> {
+    let begins = |phrase: &&str| {
+        let mut found = text.match_indices(*phrase).map(|(at, _)| at);
+        let is_word = |at: &usize| !text[..*at].ends_with(char::is_alphanumeric);
+        found.find(is_word).map(|at| at + phrase.len())
+    };
+    let start = BEFORE_USERS.iter().filter_map(begins).min()?;
+    let name = &text[start..];
+    for quote in ["\\\"", "\""] {
+        let Some(quoted) = name.strip_prefix(quote) else {
+            continue;
+        };
+        let start = start + quote.len();
+        let end = quoted.rfind(quote).unwrap_or(quoted.len());
+        return Some((start, start + end));
+    }
+    let end = name.find(|c| !mail::is_of_bare_user(c));
+    Some((start, end.map_or(text.len(), |end| start + end)))
+}
+
+/// Which field in a line of the log stands first of those that may name a user, and where its value
+/// does.
+fn field_in(line: &str) -> Option<(&'static str, usize, usize)> {
     let begins = |key: &str| line.find(key).map(|at| at + key.len());
-    let forms = USERS.map(|name| [format!(" {name}="), format!("\"{name}\":")]);
-    let starts = forms.iter().flatten().filter_map(|form| begins(form));
-    let start = starts.min()?;
+    let names = USERS.into_iter().chain(SENTENCES);
+    let starts = names.filter_map(|name| {
+        let forms = [format!(" {name}="), format!("\"{name}\":")];
+        let start = forms.iter().filter_map(|form| begins(form)).min()?;
+        Some((start, name))
+    });
+    let (start, name) = starts.min()?;
     let Some(quoted) = line[start..].strip_prefix('"') else {
         let end = line[start..].find(char::is_whitespace);
-        return Some((start, end.map_or(line.len(), |end| start + end)));
+        return Some((name, start, end.map_or(line.len(), |end| start + end)));
     };
     let mut is_escaped = false;
     let end = quoted.find(|c| {
@@ -182,7 +348,7 @@ fn user_in(line: &str) -> Option<(usize, usize)> {
         is_end
     });
     let end = end.map_or(line.len(), |end| start + 1 + end);
-    Some((start + 1, end))
+    Some((name, start + 1, end))
 }
 
 #[cfg(test)]
@@ -289,6 +455,81 @@ mod tests {
         assert!(is_veiled(&hashed), "{hashed}");
     }
 
+    #[test]
+    fn users_are_veiled_in_sentences_of_ours_and_replies_of_servers_stay() {
+        let veil = Veil::cutting();
+        let cases = [
+            (
+                "61 new recipients of user ann in 1 h, more than 50 (gatepost.toml:9)",
+                "61 new recipients of user * in 1 h, more than 50 (gatepost.toml:9)",
+            ),
+            ("user ann may not relay", "user * may not relay"),
+            ("relayed: signed in as ann", "relayed: signed in as *"),
+            ("user ann@x.example, from b@x", "user *@x.example, from *@x"),
+            ("user \"ann lee\" may not relay", "user \"*\" may not relay"),
+            ("user \"a\"b\", from b@x", "user \"*\", from *@x"),
+            (
+                "550 5.1.1 user bob@x is unknown",
+                "550 5.1.1 user *@x is unknown",
+            ),
+            ("250 for the user ann", "250 for the user ann"),
+            (
+                "2000 messages of user ann in 1 h",
+                "2000 messages of user * in 1 h",
+            ),
+            ("superuser ann", "superuser ann"),
+            ("the user ", "the user "),
+        ];
+        for (text, veiled) in cases {
+            assert_eq!(veil.sentence(text), veiled, "{text}");
+            let line = format!("m id=1 why={text:?} n=1");
+            assert_eq!(veil.line(&line), format!("m id=1 why={veiled:?} n=1"));
+            let line = format!(r#"{{"why":{text:?},"n":1}}"#);
+            assert_eq!(veil.line(&line), format!(r#"{{"why":{veiled:?},"n":1}}"#));
+        }
+        let hashed = hashing().sentence("signed in as ann").into_owned();
+        assert_eq!(hashed, format!("signed in as {}", hashing().user("ann")));
+        assert_eq!(hashing().sentence(&hashed), hashed);
+    }
+
+    #[test]
+    fn commands_name_people_without_a_domain_and_in_xtext() {
+        let veil = Veil::cutting();
+        let cases = [
+            ("VRFY", " bob", " *"),
+            ("vrfy", " <bob@x.example>", " <*@x.example>"),
+            ("EXPN", " Bob Smith <bob@x.example> ", " * "),
+            ("RCPT", " TO:<bob> NOTIFY=NEVER", " TO:<*> NOTIFY=NEVER"),
+            ("RCPT", "TO: bob", "TO: *"),
+            ("RCPT", " TO:<Postmaster>", " TO:<Postmaster>"),
+            ("MAIL", " FROM:<> SIZE=1", " FROM:<> SIZE=1"),
+            ("MAIL", " FROM", " FROM"),
+            (
+                "RCPT",
+                " TO:<a@x> ORCPT=rfc822;bob+40x.example NOTIFY=NEVER",
+                " TO:<*@x> ORCPT=rfc822;*@x.example NOTIFY=NEVER",
+            ),
+            (
+                "RCPT",
+                " TO:<a@x> orcpt=rfc822;b+2Bob@x",
+                " TO:<*@x> orcpt=rfc822;*@x",
+            ),
+            ("RCPT", " TO:<a+40b@x>", " TO:<*@x>"),
+            ("MAIL", " FROM:<a@x> AUTH=bob+40x", " FROM:<*@x> AUTH=*@x"),
+            ("MAIL", " FROM:<a@x> AUTH=bob+4", " FROM:<*@x> AUTH=*"),
+            ("MAIL", " FROM:<a@x> AUTH=+0D@x", " FROM:<*@x> AUTH=*"),
+            ("EHLO", " bob", " bob"),
+        ];
+        for (verb, argument, veiled) in cases {
+            assert_eq!(veil.argument(verb, argument), veiled, "{verb}{argument}");
+        }
+        let veil = hashing();
+        let plain = veil.text("ORCPT=rfc822;bob@x.example").into_owned();
+        assert_eq!(veil.text("ORCPT=rfc822;Bob+40x.example"), plain);
+        assert_eq!(veil.mailbox("postmaster"), "postmaster");
+        assert_eq!(veil.mailbox("bob"), veil.user("bob"));
+    }
+
     proptest! {
         #[test]
         fn no_local_part_is_left(
@@ -308,9 +549,15 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(text in "[\\\\\"@<a\u{e9} =.~\\[\\]:,]{0,40}") {
+        fn nothing_panics(
+            text in "([\\\\\"@<a\u{e9} =.~\\[\\]:,+]| orcpt=|user | why=){0,40}",
+        ) {
             for veil in [hashing(), Veil::cutting()] {
                 let (_text, _line, _user) = (veil.text(&text), veil.line(&text), veil.user(&text));
+                let _sentence = veil.sentence(&text);
+                for verb in ["VRFY", "RCPT", "EHLO"] {
+                    let _argument = veil.argument(verb, &text);
+                }
             }
         }
 

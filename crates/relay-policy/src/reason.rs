@@ -301,12 +301,12 @@ impl fmt::Display for Why {
                 let noun = if *entries == 1 { "entry" } else { "entries" };
                 write!(f, "{address} matches none of {entries} {noun} in {list}")
             }
-            Self::SignedIn(user) => write!(f, "signed in as {}", mail::escaped(user)),
+            Self::SignedIn(user) => write!(f, "signed in as {}", mail::user_shown(user)),
             Self::NoRelayRight(user) => {
-                write!(f, "user {} may not relay", mail::escaped(user))
+                write!(f, "user {} may not relay", mail::user_shown(user))
             }
             Self::SenderNotAllowed(user) => {
-                let user = mail::escaped(user);
+                let user = mail::user_shown(user);
                 write!(f, "user {user} may not send as this sender")
             }
             Self::Certificate(entry) => {

@@ -126,7 +126,7 @@ impl fmt::Display for Bound {
         match self {
             Self::Client(address) => write!(f, "client {address}"),
             Self::Holder(entry) => write!(f, "holder of certificate {}", mail::escaped(entry)),
-            Self::User(user) => write!(f, "user {}", mail::escaped(user)),
+            Self::User(user) => write!(f, "user {}", mail::user_shown(user)),
             Self::Account(uid) => write!(f, "uid {uid} of this machine"),
         }
     }

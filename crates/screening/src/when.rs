@@ -188,7 +188,8 @@ impl When {
             let user = client.user.as_deref();
             let is_there = |user: &&str| self.users.iter().any(|glob| glob.matches(user));
             held.take(
-                user.filter(is_there).map(|user| format!("user {user}")),
+                user.filter(is_there)
+                    .map(|user| format!("user {}", mail::user_shown(user))),
                 "user",
             )?;
         }

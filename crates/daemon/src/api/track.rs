@@ -163,7 +163,7 @@ pub struct TraceChange {
     /// Sessions and attempts for this recipient.
     #[serde(default)]
     pub address: Option<String>,
-    /// For so long, as `1h`.
+    /// For so long, as `1h`; `7d` at most.
     pub lasting: String,
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path as UrlPath, State};
@@ -16,7 +16,9 @@ use super::{Answer, Trouble};
 use crate::api::{TraceChange, TraceRow, TranscriptRow};
 use crate::sessions::SessionId;
 use crate::shared::Shared;
-use crate::transcripts::{Trace, Whom};
+use crate::transcripts::{TRACE_DAYS_MAX, Trace, Whom};
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// `GET /v1/transcripts/NAME`
 pub(super) async fn list(
@@ -69,6 +71,12 @@ pub(super) async fn trace(
 ) -> Answer<Vec<TraceRow>> {
     let lasting = mail::quantity::duration(&change.lasting)
         .ok_or_else(|| Trouble::bad("it lasts for a duration, as 30m or 2h"))?;
+    if lasting > Duration::from_secs(TRACE_DAYS_MAX * DAY_SECONDS) {
+        let most = TRACE_DAYS_MAX;
+        let why =
+            format!("dialogues are kept for {most} days at most: ask for {most}d, then again");
+        return Err(Trouble::bad(why));
+    }
     let network = |text: String| {
         let address = text.parse::<IpAddr>().map(IpNet::from);
         let network = text.parse::<IpNet>().ok().or(address.ok());
@@ -92,7 +100,11 @@ pub(super) async fn trace(
         return Err(Trouble::bad("one of client, user, site, address"));
     };
     act.on(format_args!("{one:?}, for {said}"));
-    tracing::info!(whom = ?one, lasting = ?lasting, "dialogues are kept for an operator");
+    let (user, whom) = match &one {
+        Whom::User(user) => (Some(&**user), None),
+        other => (None, Some(format!("{other:?}"))),
+    };
+    tracing::info!(user, whom, lasting = ?lasting, "dialogues are kept for an operator");
     if !shared.services.journal.transcripts.trace(one, lasting) {
         return Err(Trouble::bad("too many are asked for already"));
     }

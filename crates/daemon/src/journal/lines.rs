@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 
-use admission::{Over, SlotLimits};
+use admission::{Over, SlotLimits, Subject};
 use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
 use mail::{Certificate, Client, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts};
@@ -162,12 +162,13 @@ pub(super) fn greylisted(incoming: &Incoming, approach: &Approach, greylisted: &
 
 /// Logs somebody who begins to send too much, with the message `id`.
 pub(super) fn sends_too_much(id: QueueId, over: &Over) {
-    let (kind, name, place) = (
-        over.subject.to_string(),
-        over.subject.name(),
-        &over.reaction.place,
-    );
-    warn!(%id, kind, name, why = over.to_string(), %place, "too much is sent");
+    let (kind, name) = (over.subject.to_string(), over.subject.name());
+    let place = &over.reaction.place;
+    let (user, name) = match over.subject {
+        Subject::User(_) => (Some(name), None),
+        _ => (None, Some(name)),
+    };
+    warn!(%id, kind, user, name, why = over.to_string(), %place, "too much is sent");
 }
 
 /// Logs what becomes of the message `id`, which is too much.
