@@ -76,6 +76,7 @@ mod guardian;
 mod half_closed;
 mod hooks;
 mod hours;
+mod import_exchange;
 mod import_postfix;
 mod init;
 mod journal;

@@ -347,6 +347,8 @@ pub enum ImportSource {
         #[command(flatten)]
         to: ImportTo,
     },
+    /// Exchange, 2000 to Subscription Edition: what its cmdlets and the directory export.
+    Exchange(ImportExchange),
     /// The SMTP service of IIS: MetaBase.xml of IIS 6, and of Windows Server 2008 to 2022.
     Iis {
         /// MetaBase.xml, or a copy of it: it lies in C:\Windows\System32\inetsrv.
@@ -356,6 +358,26 @@ pub enum ImportSource {
         #[command(flatten)]
         to: ImportTo,
     },
+}
+
+/// `gatepost import exchange ...`
+#[derive(Debug, Args)]
+pub struct ImportExchange {
+    /// Files of the export: what Get-ReceiveConnector, Get-ADPermission, Get-SendConnector,
+    /// Get-AcceptedDomain, Get-TransportConfig, Get-RemoteDomain, Get-TransportService and Get-Recipient
+    /// give, by Format-List, Export-Clixml, ConvertTo-Json or Export-Csv, and LDIF of ldifde or ldapsearch.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The server whose receive connectors are meant. Default: the first that the files name.
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// Where the mailboxes are, a host or an address, with or without a port; may be given again.
+    /// Default: the server of Exchange.
+    #[arg(long = "mail-server", value_name = "HOST")]
+    pub mail_servers: Vec<String>,
+    /// Where it goes. Lists of recipients are written beside the configuration.
+    #[command(flatten)]
+    pub to: ImportTo,
 }
 
 /// Where the results of `gatepost import` go.

@@ -3,6 +3,7 @@
 //! What comes out has been read by the reader of configurations; here the open-relay battery is played on it
 //! before anything is written.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,10 +11,12 @@ use std::process::ExitCode;
 
 use daemon::api::RelayProof;
 use engine::Setup;
-use import::{FILE_BYTES_MAX, Imported, Report, Row, Sources};
+use import::{
+    Environment, Export, FILE_BYTES_MAX, Imported, Refused, Report, Row, Sources, Wishes,
+};
 use relay_audit::prove::{Judgement, Parts, prove};
 
-use crate::cli::{Cli, ImportSource, ImportTo};
+use crate::cli::{Cli, ImportExchange, ImportSource, ImportTo};
 use crate::exit::{Failure, Outcome};
 use crate::output::{self, say};
 
@@ -25,16 +28,42 @@ pub fn command(cli: &Cli, source: &ImportSource) -> Outcome {
             (import::postfix(&folder, &environment), to)
         }
         ImportSource::Iis { file, to } => {
-            let unreadable =
-                |why| Failure::Configuration(format!("cannot read {}: {why}", file.display()));
-            let octets = read_file(file).map_err(unreadable)?;
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            (import::iis(&name, &octets, &environment), to)
+            let octets = named_file(file, FILE_BYTES_MAX)?;
+            (import::iis(&name_of(file), &octets, &environment), to)
         }
+        ImportSource::Exchange(named) => (exchange(named, &environment)?, &named.to),
     };
     let imported = imported.map_err(|refused| Failure::Configuration(refused.to_string()))?;
-    let judgement = proved(&imported.configuration)?;
+    let judgement = proved(&imported)?;
     write(cli, to, &imported, judgement)
+}
+
+fn exchange(
+    named: &ImportExchange,
+    environment: &Environment,
+) -> Result<Result<Imported, Refused>, Failure> {
+    let export = |file: &PathBuf| -> Result<Export, Failure> {
+        let octets = named_file(file, Export::BYTES_MAX)?;
+        let name = name_of(file);
+        Ok(Export { name, octets })
+    };
+    let exports: Result<Vec<Export>, Failure> = named.files.iter().map(export).collect();
+    let wishes = Wishes {
+        server: named.server.clone(),
+        mail_servers: named.mail_servers.clone(),
+    };
+    Ok(import::exchange(&exports?, &wishes, environment))
+}
+
+fn name_of(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// A file that somebody named.
+fn named_file(file: &Path, most: usize) -> Result<Vec<u8>, Failure> {
+    let unreadable = |why| Failure::Configuration(format!("cannot read {}: {why}", file.display()));
+    read_file(file, most).map_err(unreadable)
 }
 
 /// The folder of the source. A path that is absolute leads out of it.
@@ -42,25 +71,25 @@ struct Folder(PathBuf);
 
 impl Sources for Folder {
     fn read(&self, path: &str) -> Option<Vec<u8>> {
-        read_file(&self.0.join(path)).ok()
+        read_file(&self.0.join(path), FILE_BYTES_MAX).ok()
     }
 }
 
 /// A file, but for devices and pipes, which may have no end, and what is too large.
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+fn read_file(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut octets = Vec::new();
     // One more than may be, by which the reader knows that it is too large.
-    let most = FILE_BYTES_MAX as u64 + 1;
+    let most = most as u64 + 1;
     File::open(path)?.take(most).read_to_end(&mut octets)?;
     Ok(octets)
 }
 
 /// Plays the battery on what came out.
-fn proved(text: &str) -> Result<Judgement, Failure> {
-    let loaded = config::parse("gatepost.toml", text, &daemon::environment());
+fn proved(imported: &Imported) -> Result<Judgement, Failure> {
+    let loaded = imported.load(&daemon::environment());
     let loaded = loaded.map_err(|wrong| Failure::Configuration(wrong.to_string()))?;
     let setup = Setup::new(loaded.config);
     let listeners = setup.config.listeners.iter();
@@ -74,13 +103,22 @@ fn proved(text: &str) -> Result<Judgement, Failure> {
 }
 
 fn write(cli: &Cli, to: &ImportTo, imported: &Imported, judgement: Judgement) -> Outcome {
-    for path in [&to.output, &to.report].into_iter().flatten() {
+    let lists = lists(cli, to, imported)?;
+    let lists_too = lists.iter().map(|(path, _)| path);
+    for path in [&to.output, &to.report]
+        .into_iter()
+        .flatten()
+        .chain(lists_too)
+    {
         if path.exists() && !to.force {
             let path = path.display();
             return Err(Failure::No(format!(
                 "{path} is there already; --force writes over it"
             )));
         }
+    }
+    for (path, text) in &lists {
+        write_file(path, text)?;
     }
     if let Some(path) = &to.output {
         write_file(path, &imported.configuration)?;
@@ -98,6 +136,7 @@ fn write(cli: &Cli, to: &ImportTo, imported: &Imported, judgement: Judgement) ->
             "configuration": imported.configuration,
             "report": rows(&imported.report),
             "warnings": imported.warnings,
+            "lists": imported.lists.0.iter().cloned().collect::<BTreeMap<String, String>>(),
             "proof": RelayProof::word(judgement),
         }));
     }
@@ -111,6 +150,27 @@ fn write(cli: &Cli, to: &ImportTo, imported: &Imported, judgement: Judgement) ->
         eprint!("{table}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The lists that belong beside the configuration, with where each goes.
+fn lists<'a>(
+    cli: &Cli,
+    to: &ImportTo,
+    imported: &'a Imported,
+) -> Result<Vec<(PathBuf, &'a str)>, Failure> {
+    let lists = &imported.lists.0;
+    match &to.output {
+        Some(output) => {
+            let beside = lists.iter();
+            Ok(beside
+                .map(|(name, text)| (output.with_file_name(name), &**text))
+                .collect())
+        }
+        None if lists.is_empty() || cli.json => Ok(Vec::new()),
+        None => Err(Failure::Usage(
+            "--output FILE is needed: lists of recipients are written beside it".to_owned(),
+        )),
+    }
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), Failure> {

@@ -64,7 +64,7 @@ impl AddressList {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let octets = hex(&text)
-            .or_else(|| base64(&text))
+            .or_else(|| crate::base64::octets(&text))
             .ok_or("it is neither hexadecimal nor base64")?;
         Self::read(&octets)
     }
@@ -128,29 +128,6 @@ fn hex(text: &str) -> Option<Vec<u8>> {
             .map(|pair| pair.iter().fold(0, |n, d| n << 4 | d))
             .collect(),
     )
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let bare = text.trim_end_matches('=');
-    let mut octets = Vec::with_capacity(bare.len() * 3 / 4);
-    let (mut bits, mut held) = (0u32, 0u32);
-    for c in bare.bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xff_ffff;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            octets.push((bits >> held & 0xff) as u8);
-        }
-    }
-    Some(octets)
 }
 
 /// A list as IIS writes it, for fixtures: the groups of refused and of permitted addresses, each with its mask.

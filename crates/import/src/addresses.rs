@@ -47,6 +47,55 @@ impl Addresses {
         })
     }
 
+    /// All from the first to the last; `None` when they are of two families, or in the wrong order.
+    pub fn span(first: IpAddr, last: IpAddr) -> Option<Self> {
+        let ordered = first <= last;
+        let mut all = Self::default();
+        match (first, last) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                all.v4.push((u32::from(a).into(), u32::from(b).into()))
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => all.v6.push((a.into(), b.into())),
+            _ => return None,
+        }
+        ordered.then_some(all)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u128 {
+        let spans = self.v4.iter().chain(&self.v6);
+        spans.fold(0u128, |n, (a, b)| n.saturating_add(b - a).saturating_add(1))
+    }
+
+    /// What two spans have in common where neither lies within the other.
+    pub fn crossing(&self, other: &Self) -> Option<Self> {
+        let crossed = |a: &[(u128, u128)], b: &[(u128, u128)]| match (a, b) {
+            (&[(first, last)], &[(begin, end)]) => {
+                let within = first <= begin && end <= last || begin <= first && last <= end;
+                let common = (first.max(begin), last.min(end));
+                (!within && common.0 <= common.1).then_some(common)
+            }
+            _ => None,
+        };
+        let v4: Vec<_> = crossed(&self.v4, &other.v4).into_iter().collect();
+        let v6: Vec<_> = crossed(&self.v6, &other.v6).into_iter().collect();
+        (!v4.is_empty() || !v6.is_empty()).then_some(Self { v4, v6 })
+    }
+
+    /// Those of one family.
+    pub fn of_family(&self, v4: bool) -> Self {
+        match v4 {
+            true => Self {
+                v4: self.v4.clone(),
+                v6: Vec::new(),
+            },
+            false => Self {
+                v4: Vec::new(),
+                v6: self.v6.clone(),
+            },
+        }
+    }
+
     /// `10.0.0.0/8`, `10.0.0.1`, `2001:db8::/32`, also with brackets around the address. Bits that are
     /// set behind the mask make it nothing, as they do in Postfix.
     pub fn parse(text: &str) -> Option<Self> {

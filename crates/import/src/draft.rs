@@ -162,6 +162,20 @@ impl Draft {
         }
     }
 
+    /// Adds an element to a list that does not have it yet.
+    pub fn add_once(&mut self, head: &str, key: &str, value: String, origin: &Origin) {
+        let at = self.by_head.get(head);
+        let section = at.and_then(|&at| self.sections.get(at));
+        let mut entries = section.into_iter().flat_map(|section| &section.entries);
+        let there = entries.any(|entry| match &entry.value {
+            Value::Many(items) if entry.key == key => items.iter().any(|item| item.value == value),
+            _ => false,
+        });
+        if !there {
+            self.add(head, key, value, origin);
+        }
+    }
+
     pub fn text(&self) -> String {
         let lines = self.lines().into_iter().map(|(text, _)| text + "\n");
         lines.collect()

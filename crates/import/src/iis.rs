@@ -4,7 +4,7 @@
 //! first.
 
 mod domains;
-mod metabase;
+pub(crate) mod metabase;
 mod server;
 
 use config::Environment;
@@ -16,9 +16,9 @@ use crate::{FILE_BYTES_MAX, Imported, Refused};
 use metabase::{Key, Property};
 
 /// What a translation writes.
-struct Work {
-    draft: Draft,
-    report: Report,
+pub(crate) struct Work {
+    pub draft: Draft,
+    pub report: Report,
 }
 
 /// So many virtual servers are read.
@@ -54,21 +54,26 @@ pub fn iis(file: &str, octets: &[u8], environment: &Environment) -> Result<Impor
         draft: Draft::new(&title),
         report: Report::default(),
     };
-    for (number, key) in servers.iter().enumerate() {
-        let server = Server {
-            key,
-            service,
-            number,
-        };
-        server::write(&mut work, &server);
-    }
+    virtual_servers(&mut work, &servers, service);
     domains::write(&mut work, &keys);
     for key in servers {
         rest(&mut work, key);
     }
     let Work { draft, mut report } = work;
     report.in_order(&[file]);
-    checked(draft, report, environment)
+    checked(draft, report, crate::Lists::default(), environment)
+}
+
+/// Each becomes a listener.
+pub(crate) fn virtual_servers(work: &mut Work, servers: &[&Key], service: Option<&Key>) {
+    for (number, key) in servers.iter().enumerate() {
+        let server = Server {
+            key,
+            service,
+            number,
+        };
+        server::write(work, &server);
+    }
 }
 
 /// A virtual server, with the service from which it inherits.
@@ -99,12 +104,12 @@ impl Server<'_> {
 }
 
 impl Work {
-    fn tell(&mut self, fate: Fate, origin: &Origin, option: &str, why: &str) {
+    pub fn tell(&mut self, fate: Fate, origin: &Origin, option: &str, why: &str) {
         self.report.add(fate, origin, option, why);
     }
 
-    /// Sets what holds for all listeners; the first server that says it counts.
-    fn once(&mut self, head: &str, key: &str, value: String, origin: &Origin) {
+    /// Sets what holds for all listeners; the first one that says it counts.
+    pub fn once(&mut self, head: &str, key: &str, value: String, origin: &Origin) {
         let section = head.trim_matches(['[', ']']);
         let option = if section.is_empty() {
             key.to_owned()
@@ -112,14 +117,14 @@ impl Work {
             format!("{section}.{key}")
         };
         if self.draft.has_key(head, key) {
-            let why = "what the first virtual server says holds for all";
+            let why = "what the first one says holds for all";
             return self.tell(Fate::Changed, origin, &option, why);
         }
         self.draft.set(head, key, value, origin);
         self.tell(Fate::Translated, origin, &option, "");
     }
 
-    fn once_text(&mut self, head: &str, key: &str, text: &str, origin: &Origin) {
+    pub fn once_text(&mut self, head: &str, key: &str, text: &str, origin: &Origin) {
         self.once(head, key, quoted(text), origin);
     }
 }

@@ -6,9 +6,12 @@
 
 mod address_list;
 mod addresses;
+mod base64;
 mod checked;
 mod draft;
+mod exchange;
 mod iis;
+mod line_numbers;
 mod octets;
 mod postfix;
 mod report;
@@ -16,6 +19,9 @@ mod report;
 use std::fmt;
 
 pub use config::Environment;
+use config::{Diagnostics, Loaded};
+
+pub use exchange::{Export, Wishes, exchange};
 pub use iis::iis;
 pub use postfix::postfix;
 pub use report::{Fate, Origin, Report, Row};
@@ -36,7 +42,23 @@ pub struct Imported {
     pub report: Report,
     /// What somebody should look at, in the words of `config check`.
     pub warnings: Vec<String>,
+    /// Files that belong beside it, which it names.
+    pub lists: Lists,
 }
+
+impl Imported {
+    /// Reads it as a start would that finds its files beside it.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn load(&self, environment: &Environment) -> Result<Loaded, Diagnostics> {
+        checked::load(&self.configuration, &self.lists, environment)
+    }
+}
+
+/// Lists of recipients: the names of files and their texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lists(pub Vec<(String, String)>);
 
 /// Nothing could be made of it; says why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -87,7 +87,7 @@ pub fn postfix(sources: &dyn Sources, environment: &Environment) -> Result<Impor
         draft, mut report, ..
     } = work;
     report.in_order(&[MAIN, MASTER]);
-    checked(draft, report, environment)
+    checked(draft, report, crate::Lists::default(), environment)
 }
 
 fn name(work: &mut Work<'_>) {

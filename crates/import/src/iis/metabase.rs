@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use crate::line_numbers::LineNumbers;
 use crate::report::Origin;
 
 /// A property as it is written.
 #[derive(Debug, Clone)]
-pub(super) struct Property {
+pub(crate) struct Property {
     pub value: String,
     pub origin: Origin,
 }
 
 /// A key: what it is, where it lies, what is written at it.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub kind: String,
     /// The parts of its location behind `/LM/SmtpSvc`, in lower case: `1`, `domain`, `example.com`.
     pub path: Vec<String>,
@@ -29,11 +30,11 @@ const KEYS_MAX: usize = 50_000;
 /// A value of more octets is none.
 const VALUE_BYTES_MAX: usize = 1 << 20;
 
-pub(super) fn keys(file: &str, text: &str) -> Result<Vec<Key>, String> {
+pub(crate) fn keys(file: &str, text: &str) -> Result<Vec<Key>, String> {
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
-    let lines = Lines::of(text);
+    let lines = LineNumbers::of(text);
     let mut keys: Vec<Key> = Vec::new();
     let mut inside = false;
     loop {
@@ -68,7 +69,13 @@ pub(super) fn keys(file: &str, text: &str) -> Result<Vec<Key>, String> {
     }
 }
 
-fn key(file: &str, lines: &Lines, at: usize, name: &str, start: &BytesStart<'_>) -> Option<Key> {
+fn key(
+    file: &str,
+    lines: &LineNumbers,
+    at: usize,
+    name: &str,
+    start: &BytesStart<'_>,
+) -> Option<Key> {
     if !name.to_ascii_lowercase().starts_with("iissmtp") {
         return None;
     }
@@ -127,20 +134,6 @@ fn unescaped(raw: &str) -> Option<String> {
         return None;
     }
     Some(quick_xml::escape::unescape(raw).map_or_else(|_| raw.to_owned(), |text| text.into_owned()))
-}
-
-/// Where lines begin.
-struct Lines(Vec<usize>);
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        let starts = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self(std::iter::once(0).chain(starts).collect())
-    }
-
-    fn at(&self, offset: usize) -> usize {
-        self.0.partition_point(|&start| start <= offset)
-    }
 }
 
 impl Key {
