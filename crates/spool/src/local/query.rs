@@ -220,7 +220,7 @@ fn read(
 fn unreadable(id: QueueId, error: io::Error) -> SpoolError {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            SpoolError::Corrupt(format!("the body file of {id} is missing").into())
+            SpoolError::Corrupt(format!("the content of {id} is missing").into())
         }
         _ => error.into(),
     }
@@ -233,10 +233,10 @@ fn inline(connection: &Connection, id: QueueId, number: i64) -> Result<Bytes, Sp
     match statement.query_row((number,), read).optional()? {
         Some((sum, content)) if sum == content_sum(&content) => Ok(content.into()),
         Some(_) => Err(SpoolError::Corrupt(
-            format!("the body of {id} is damaged").into(),
+            format!("the content of {id} is damaged").into(),
         )),
         None => Err(SpoolError::Corrupt(
-            format!("the body of {id} is missing").into(),
+            format!("the content of {id} is missing").into(),
         )),
     }
 }

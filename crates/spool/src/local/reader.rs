@@ -78,6 +78,6 @@ impl Read for ContentReader {
 pub(super) fn damaged(id: QueueId) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("the body file of {id} is damaged"),
+        format!("the content of {id} is damaged"),
     )
 }
