@@ -430,6 +430,32 @@ fn nobody_waits_while_holes_are_made() {
     }
 }
 
+#[test]
+fn who_reads_reads_to_the_end_though_the_store_fails_meanwhile() {
+    let scratch = Scratch::new();
+    let lossy = Lossy::mount(&scratch.0.join("disk"));
+    let directory = lossy.place().join("spool");
+    let all = (0..2).map(|n| Change::Store(shared(n, 300_000)));
+    open(&directory).commit(all.collect());
+    let spool = open(&directory);
+    let Body::Stream(mut stream) = spool.body(id(0)).unwrap().unwrap() else {
+        panic!("it is in memory");
+    };
+    lossy.plan(Fault {
+        target: Target::Body,
+        failing: Failing::Sync,
+        passed: 0,
+    });
+    let answers = spool.commit(vec![Change::Store(shared(2, 20_000))]);
+    assert!(matches!(answers[0], Commit::Rejected(_)));
+    assert_eq!(spool.heal(), Health::Accepting);
+    spool.commit(vec![Change::Settle(done(0, &[0]))]);
+    (0..3).for_each(|_| drop(spool.heal()));
+    let mut read = Vec::new();
+    stream.read_to_end(&mut read).unwrap();
+    assert!(read == content(0, 300_000));
+}
+
 fn open_again(directory: &Path) -> Local {
     for _ in 0..20 {
         let options = LocalOptions {
