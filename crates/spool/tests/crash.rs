@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use filter::Filter;
 use rusqlite::Connection;
-use sample::{Scratch, at, content, done, id, message, open, store};
+use sample::{Scratch, assert_counts, at, content, done, id, message, open, store};
 use spool::{
     Body, Change, Commit, Content, Health, Local, NewMessage, Page, Settled, Settlement, Spool,
     SpoolError,
@@ -186,6 +186,7 @@ fn check(directory: &Path, expected: &mut BTreeSet<u64>, unsure: &BTreeSet<u64>)
         );
     }
     spool.sweep().unwrap();
+    assert_counts(&spool);
     let shared = expected.iter().filter(|n| octets(**n) == 40_000).count() as u64;
     let kept: u64 = fs::read_dir(directory.join("segments"))
         .unwrap()

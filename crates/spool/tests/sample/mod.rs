@@ -200,6 +200,12 @@ pub fn applied(spool: &dyn Spool, change: Change) -> u64 {
     }
 }
 
+/// What is counted as it changes is what there is.
+pub fn assert_counts(spool: &dyn Spool) {
+    let each = Filter::parse("to:*", at(0)).unwrap();
+    assert_eq!(spool.count(&Filter::everything()), spool.count(&each));
+}
+
 /// A directory of its own, removed in the end.
 pub struct Scratch(pub PathBuf);
 
