@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::resolver::Resolver;
 use crate::resolver::pretend::Pretend;
 
 /// How a service of ours behaves.
@@ -20,6 +21,8 @@ enum Behaviour {
     AnswersOnce(&'static str),
     /// Answers an octet at a time, and is done.
     Trickles(&'static str),
+    /// Answers when it has thought about it.
+    Ponders(&'static str),
     /// Reads and never answers.
     Silent,
     /// Closes when it was asked.
@@ -78,6 +81,10 @@ async fn serve(mut socket: TcpStream, behaviour: Behaviour) -> io::Result<()> {
                     tokio::task::yield_now().await;
                 }
             }
+            Behaviour::Ponders(answer) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                socket.write_all(answer.as_bytes()).await?;
+            }
             Behaviour::Silent => std::future::pending().await,
             Behaviour::Closes => return Ok(()),
             Behaviour::ClosesWithin => {
@@ -91,26 +98,30 @@ async fn serve(mut socket: TcpStream, behaviour: Behaviour) -> io::Result<()> {
     }
 }
 
+fn settings(name: &str, services: &[&Service]) -> Scanner {
+    Scanner {
+        name: name.into(),
+        kind: ScannerKind::Policy,
+        addresses: services.iter().map(|one| one.address.clone()).collect(),
+        service: "".into(),
+        secret: None,
+        settings_id: None,
+        learning: None,
+        timeout: Duration::from_secs(30),
+        max_size: None,
+        parallel: 4,
+        asked_at_end: false,
+        obey: true,
+        postpones_on_failure: true,
+        may_add: config::MayAdd::default(),
+        when: When::default(),
+        place: Place::Default,
+    }
+}
+
 async fn scanners(all: &[(&str, &[&Service])], change: impl Fn(&mut Scanner)) -> Scanners {
     let settings = all.iter().map(|(name, services)| {
-        let mut settings = Scanner {
-            name: (*name).into(),
-            kind: ScannerKind::Policy,
-            addresses: services.iter().map(|one| one.address.clone()).collect(),
-            service: "".into(),
-            secret: None,
-            settings_id: None,
-            learning: None,
-            timeout: Duration::from_secs(30),
-            max_size: None,
-            parallel: 4,
-            asked_at_end: false,
-            obey: true,
-            postpones_on_failure: true,
-            may_add: config::MayAdd::default(),
-            when: When::default(),
-            place: Place::Default,
-        };
+        let mut settings = settings(name, services);
         change(&mut settings);
         Arc::new(settings)
     });
@@ -311,6 +322,33 @@ async fn whatever_a_service_does_there_is_an_answer_in_time() {
         assert_eq!(told, format!("{reply} [{why}]"));
         assert_eq!(scanners.states().await[0].busy, 0);
     }
+}
+
+/// Asks about a message of a client whose names nobody tells.
+#[tokio::test]
+async fn name_servers_that_hang_keep_nobody_from_asking() {
+    let service = service(Behaviour::Ponders("action=reject no\n\n")).await;
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let long = Duration::from_secs(60);
+    let resolver = Arc::new(Resolver::new(&[silent.local_addr().unwrap()], long));
+    let mut settings = settings("a", &[&service]);
+    (settings.asked_at_end, settings.timeout) = (true, Duration::from_secs(4));
+    let scanners = Scanners::new(&[Arc::new(settings)], &resolver).unwrap();
+    let peer = "203.0.113.9:4711".parse().unwrap();
+    let client = Client::new(peer, "192.0.2.25:25".parse().unwrap(), "internet".into());
+    let subject = Subject {
+        client: Some(peer.ip()),
+        ..Subject::default()
+    };
+    let request = Request::about(&client, State::EndOfMessage);
+    let content: Arc<dyn Content> = Arc::new(InMemory(Vec::new()));
+    let found = scanners.ask("a", &(subject, request), &content).await;
+    assert_eq!(
+        found.finding.classes,
+        [Class::Reject],
+        "{:?}",
+        found.finding
+    );
 }
 
 #[tokio::test]
