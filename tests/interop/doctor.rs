@@ -167,12 +167,36 @@ fn what_is_well_is_told_so() {
     relay.run();
     let ran = asked(&relay, &[], &whom).expect_code(0);
     has(&findings(&ran), "bind", "ok", "the relay that runs has it");
+    // A listener that it does not have yet, at a port that somebody else has.
+    let taken_at = network.free_port(network.host(40));
+    let _taken = RecordingServer::start(taken_at);
+    let config = fs::read_to_string(relay.config()).expect("the configuration");
+    let more = format!("[listener.more]\nbind = \"{taken_at}\"\n");
+    relay.write_whole_config(&format!("{config}{more}"));
+    let ran = asked(&relay, &[], &whom).expect_code(1);
+    has(&findings(&ran), "bind", "ok", "the relay that runs has it");
+    has(&findings(&ran), "bind", "FAIL", "which greets with: 220 ");
+    relay.write_whole_config(&config);
     relay.stop();
 
     let other = RecordingServer::start(bind);
     let ran = asked(&relay, &[], &whom).expect_code(1);
     has(&findings(&ran), "bind", "FAIL", "which greets with: 220 ");
     drop(other);
+
+    // One that lists everybody has no answers for us.
+    let before = names.config();
+    let names = NameServer::start_with(
+        network.free_port(network.host(41)),
+        &format!("{zone}1.0.0.127.list A 127.255.255.254\n"),
+        &[(ours, "relay.test")],
+    );
+    let config = config.replace(&before, &names.config());
+    relay.write_whole_config(&config);
+    let found = findings(&asked(&relay, &[], &whom));
+    has(&found, "block lists", "note", "does not tell us");
+    let well = |one: &Value| one["what"] == "block lists" && one["result"] == "ok";
+    assert!(!found.iter().any(well), "{found:#?}");
 }
 
 #[test]

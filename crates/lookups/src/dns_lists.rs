@@ -125,6 +125,14 @@ impl DnsListLookup {
         found.sort_by_key(|(at, _)| *at);
         found.into_iter().map(|(_, listing)| listing).collect()
     }
+
+    /// Whether a list tells us who is on it: it answers, and does not list everybody, as those do that
+    /// have no answers for a resolver.
+    pub async fn answers(&self, zone: &Domain) -> bool {
+        let tests = &self.shared.tests;
+        let tested = tests.get_with(zone.clone(), self.shared.test(zone));
+        timeout(TIMEOUT, tested).await == Ok(Tested::Alive)
+    }
 }
 
 impl Services {

@@ -187,6 +187,12 @@ impl Inquiries {
         resolvers.dns_lists().listings(&lists, address).await
     }
 
+    /// Whether this DNS list tells us who is on it.
+    pub async fn list_answers(&self, zone: &Domain) -> bool {
+        let resolvers = self.answers.resolvers();
+        resolvers.dns_lists().answers(zone).await
+    }
+
     /// Why no server can be held to its TLSA records; `None`: they can.
     pub async fn without_dnssec(&self) -> Option<&'static str> {
         let resolvers = self.answers.resolvers();

@@ -172,13 +172,24 @@ pub(super) async fn listed(
 ) -> Vec<Examined> {
     let ours = ours(inquiries, told);
     let mut examined = Vec::new();
-    if lists.is_empty() {
+    let mut answering = Vec::new();
+    for list in lists {
+        if inquiries.list_answers(list).await {
+            answering.push(list.clone());
+        } else {
+            let text = "does not tell us who is on it";
+            examined.push(Examined::new(Mark::Note, list, "block lists", text).cure(
+                "ask by a resolver of your own (dns.servers): lists have no answers for public ones",
+            ));
+        }
+    }
+    if answering.is_empty() {
         return examined;
     }
     for address in ours.public() {
-        let listings = inquiries.listings(lists, *address).await;
+        let listings = inquiries.listings(&answering, *address).await;
         if listings.is_empty() {
-            let text = format!("on none of {} lists that answer", lists.len());
+            let text = format!("on none of {} lists that answer", answering.len());
             examined.push(Examined::new(Mark::Ok, address, "block lists", text));
         }
         for listing in listings.iter() {

@@ -20,26 +20,35 @@ const DESCRIPTORS_BESIDE: u64 = 200;
 /// Tries to bind each address of each listener, and lets it go again.
 pub(super) fn look(config: &Config, running: Option<u32>) -> Vec<Examined> {
     let listeners = config.listeners.iter();
-    listeners
-        .flat_map(|listener| listener.binds.iter())
-        // A free one is always found.
-        .filter(|address| address.port() != 0)
-        .map(|address| bind(*address, running))
+    let binds = listeners.flat_map(|listener| {
+        let host = listener.hostname.as_str();
+        listener.binds.iter().map(move |address| (*address, host))
+    });
+    // A free one is always found.
+    let binds = binds.filter(|(address, _)| address.port() != 0);
+    binds
+        .map(|(address, host)| bind(address, host, running))
         .collect()
 }
 
-fn bind(address: SocketAddr, running: Option<u32>) -> Examined {
+/// `host` is what a listener greets with.
+fn bind(address: SocketAddr, host: &str, running: Option<u32>) -> Examined {
     let examined = |mark, text: String| Examined::new(mark, address, "bind", text);
     let error = match TcpListener::bind(address) {
         Ok(_) => return examined(Mark::Ok, "free, and may be bound".to_owned()),
         Err(error) => error,
     };
     match error.kind() {
-        ErrorKind::AddrInUse if running.is_some() => {
-            examined(Mark::Ok, "the relay that runs has it".to_owned())
-        }
         ErrorKind::AddrInUse => {
-            let text = match greeting(address) {
+            let greeting = greeting(address);
+            // One with another configuration may run, and another program have the port of this one.
+            let is_other = |greeting: &String| {
+                greeting.starts_with("220") && !greeting.to_ascii_lowercase().contains(host)
+            };
+            if running.is_some() && !greeting.as_ref().is_some_and(is_other) {
+                return examined(Mark::Ok, "the relay that runs has it".to_owned());
+            }
+            let text = match greeting {
                 Some(greeting) => format!("another program has it, which greets with: {greeting}"),
                 None => "another program has it".to_owned(),
             };
