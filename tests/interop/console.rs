@@ -478,6 +478,31 @@ fn listeners_and_domains_have_forms_and_rules_an_order() {
     let remove = "/configuration/try?edit=domain.%22more.test%22&verb=remove";
     let now = apply(&setup, &boss, &setup.page(remove, &boss));
     assert!(!now.contains("more.test"), "{now}");
+    // Who opened the form before that changes back nothing of it.
+    let seen = form
+        .split_once("name=\"seen\" value=\"")
+        .expect("a digest")
+        .1;
+    let seen = seen.split('"').next().unwrap_or_default();
+    let again = "o.route=%5B192.0.2.3%5D";
+    let try_it = |seen: &str| {
+        setup.page(
+            &format!("/configuration/try?of=domain&{key}&seen={seen}&{again}"),
+            &boss,
+        )
+    };
+    let late = try_it(seen);
+    assert!(
+        status(&late) == 409 && late.contains("open it again"),
+        "{late}"
+    );
+    let form = setup.page(&format!("/configuration/section?{key}"), &boss);
+    let seen = form
+        .split_once("name=\"seen\" value=\"")
+        .expect("a digest")
+        .1;
+    let seen = seen.split('"').next().unwrap_or_default();
+    assert_eq!(status(&try_it(seen)), 200);
     // Rules, in their order, and how that changes.
     let rules = setup.page("/configuration/rules", &boss);
     assert!(

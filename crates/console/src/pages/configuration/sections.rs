@@ -2,6 +2,7 @@
 //! those of which there is one.
 
 use askama::Template;
+use axum::http::StatusCode;
 use daemon::api::{ConfigEdit, ConfigOption, ConfigText, ConfigVerb};
 
 use super::{SETTINGS, TABS};
@@ -235,6 +236,8 @@ struct SectionForm {
     here: String,
     title: String,
     form: &'static Form,
+    /// A digest of the configuration from which its values are.
+    seen: String,
     /// Of one that is there.
     key: Option<String>,
     /// What is asked for at once, and what else there is.
@@ -280,6 +283,7 @@ pub(crate) async fn section(cx: Cx) -> Result<Page, Trouble> {
         (None, _) => form.title.to_owned(),
     };
     let page = SectionForm {
+        seen: in_force(&cx).await?,
         tabs: &TABS,
         here: form.page(),
         title: title.clone(),
@@ -293,6 +297,12 @@ pub(crate) async fn section(cx: Cx) -> Result<Page, Trouble> {
 /// Whether the section that they are of stands in the configuration.
 fn has_values(options: &[ConfigOption]) -> bool {
     options.iter().any(|option| !option.values.is_empty())
+}
+
+/// A digest of the configuration.
+async fn in_force(cx: &Cx) -> Result<String, Trouble> {
+    let text: ConfigText = cx.api.get("/v1/config?brief=true").await?;
+    Ok(text.hash)
 }
 
 async fn within(cx: &Cx, section: &str) -> Result<Vec<ConfigOption>, Trouble> {
@@ -335,9 +345,14 @@ pub(super) type Asked = (String, Vec<(String, String)>, Vec<ConfigEdit>);
 /// What a form of a section asks for.
 ///
 /// # Errors
-/// It names no section, or changes nothing.
+/// It names no section, or changes nothing; or its values are those of a configuration that is in force no
+/// longer: what somebody else changed meanwhile would be changed back.
 pub(super) async fn asked(cx: &Cx, form: &Fields) -> Result<Asked, Trouble> {
     let of = form_of(form.get("of"))?;
+    if form.has("seen") && form.get("seen") != in_force(cx).await? {
+        let why = "the configuration was changed since this form was opened: open it again";
+        return Err(Trouble::new(StatusCode::CONFLICT, why));
+    }
     let pattern = of.pattern();
     let key = match (&of.named, form.get("key"), form.get("name")) {
         (None, _, _) => of.word.to_owned(),
@@ -370,7 +385,8 @@ pub(super) async fn asked(cx: &Cx, form: &Fields) -> Result<Asked, Trouble> {
     if edits.is_empty() {
         return Err(Trouble::asked_wrongly("nothing in the form was changed"));
     }
-    let is_ours = |name: &str| ["of", "key", "name"].contains(&name) || name.starts_with(FIELD);
+    let is_ours =
+        |name: &str| ["of", "seen", "key", "name"].contains(&name) || name.starts_with(FIELD);
     let fields = form.0.iter().filter(|(name, _)| is_ours(name));
     Ok((key, fields.cloned().collect(), edits))
 }
