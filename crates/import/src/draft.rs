@@ -199,6 +199,9 @@ impl Draft {
             Line::Nothing => None,
             Line::Head(section) => {
                 let removed = self.sections.remove(section);
+                if let Some(name) = removed.head.strip_prefix("[route.") {
+                    self.forget_route(name.trim_end_matches(']'));
+                }
                 Some((removed.origin, removed.head))
             }
             Line::Entry(at, entry) => {
@@ -228,6 +231,17 @@ impl Draft {
                 let name = format!("{} {} {}", section.head, entry.key, removed.value);
                 Some((removed.origin, name.trim().to_owned()))
             }
+        }
+    }
+
+    /// A name that no section has any more would be taken for a host's.
+    fn forget_route(&mut self, name: &str) {
+        let name = quoted(name);
+        for section in &mut self.sections {
+            section.entries.retain(|entry| match &entry.value {
+                Value::One(item) => entry.key != "route" || item.value != name,
+                Value::Many(_) => true,
+            });
         }
     }
 

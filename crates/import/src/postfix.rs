@@ -65,12 +65,13 @@ pub fn postfix(sources: &dyn Sources, environment: &Environment) -> Result<Impor
         Ok(text) => master::services(MASTER, &text),
         Err(_) => Vec::new(),
     };
+    let queue_directory = parameters.value("queue_directory");
     let mut work = Work {
         parameters,
         files,
         draft: Draft::new(&title),
         report,
-        transports: Transports::of(&services),
+        transports: Transports::of(&services, queue_directory),
     };
     name(&mut work);
     let listeners = listeners::read(&mut work, &services);
@@ -88,6 +89,20 @@ pub fn postfix(sources: &dyn Sources, environment: &Environment) -> Result<Impor
     } = work;
     report.in_order(&[MAIN, MASTER]);
     checked(draft, report, crate::Lists::default(), environment)
+}
+
+impl Work<'_> {
+    /// What is put behind a name without a domain: `myorigin`, which may be a file with it.
+    fn origin(&self) -> String {
+        let origin = self.parameters.value("myorigin");
+        if !origin.starts_with('/') {
+            return origin.to_ascii_lowercase();
+        }
+        let text = self.files.text(&origin).unwrap_or_default();
+        let name = text.split_whitespace().next();
+        let name = name.map_or_else(|| self.parameters.value("myhostname"), str::to_owned);
+        name.to_ascii_lowercase()
+    }
 }
 
 fn name(work: &mut Work<'_>) {

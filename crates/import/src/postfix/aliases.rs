@@ -14,7 +14,7 @@ const FORWARDS_MAX: usize = 50_000;
 
 pub(super) fn read(work: &mut Work<'_>, domains: &mut Domains) {
     let parameter = work.parameters.get("virtual_alias_maps");
-    let origin_domain = work.parameters.value("myorigin").to_ascii_lowercase();
+    let origin_domain = work.origin();
     let mut forwards: BTreeMap<String, (Vec<String>, Origin)> = BTreeMap::new();
     for spec in words(&parameter.value) {
         match work.files.table(&spec, &parameter.origin) {

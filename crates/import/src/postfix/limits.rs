@@ -266,7 +266,7 @@ fn notices(work: &mut Work<'_>) {
     let address = if address.contains('@') {
         address
     } else {
-        format!("{address}@{}", work.parameters.value("myorigin"))
+        format!("{address}@{}", work.origin())
     };
     work.draft
         .set("[queue.ndr]", "copy_to", quoted(&address), &classes.origin);

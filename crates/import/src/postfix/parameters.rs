@@ -45,6 +45,7 @@ const VALUE_BYTES_MAX: usize = 1 << 20;
 const DEFAULTS: &[(&str, &str)] = &[
     ("compatibility_level", "0"),
     ("config_directory", "/etc/postfix"),
+    ("queue_directory", "/var/spool/postfix"),
     ("myorigin", "$myhostname"),
     (
         "mydestination",

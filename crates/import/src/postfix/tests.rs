@@ -262,6 +262,38 @@ fn transports_are_the_programs_that_master_cf_says() {
 }
 
 #[test]
+fn a_socket_lies_in_the_folder_of_the_queue() {
+    for (transport, expected) in [
+        (
+            "lmtp:unix:private/mail",
+            "hosts = [\"/var/spool/postfix/private/mail\"]\n",
+        ),
+        ("lmtp:unix:/run/mail", "hosts = [\"/run/mail\"]\n"),
+    ] {
+        let main = format!("virtual_mailbox_domains = box.test\nvirtual_transport = {transport}\n");
+        let (text, report) = of_main(&main);
+        assert!(text.contains(expected), "{text}{report}");
+        assert!(text.contains("route = \"to-"), "{text}{report}");
+    }
+    // A section that cannot be used leaves no name behind, which would be a host's.
+    let main = "queue_directory = x\nvirtual_mailbox_domains = box.test\nvirtual_transport = lmtp:unix:y\n";
+    let (text, report) = of_main(main);
+    assert!(!text.contains("route"), "{text}{report}");
+}
+
+#[test]
+fn the_domain_of_names_without_one_may_stand_in_a_file() {
+    let main = "compatibility_level = 3.6\nmyhostname = a.example.com\nmydestination =\nmyorigin = /etc/postfix/name\n\
+        relay_domains = example.com\nvirtual_alias_maps = inline:{{info@example.com = ann}}\n";
+    let imported = imported(&[("main.cf", main), ("name", "Example.org\n")]);
+    let text = bare(&imported);
+    assert!(
+        text.contains("\"info@example.com\" = [\"ann@example.org\"]\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_may_be_a_password_alone_is_no_user() {
     let main = "relayhost = [smart.test]\nsmtp_sasl_auth_enable = yes\n\
         smtp_sasl_password_maps = inline:{{[smart.test] = s3cret-word}}\n";

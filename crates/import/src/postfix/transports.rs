@@ -23,19 +23,27 @@ pub(super) enum Way {
     Other(String),
 }
 
-/// Which program each transport is.
-pub(super) struct Transports(BTreeMap<String, String>);
+/// Which program each transport is, and the folder in which relative sockets lie.
+pub(super) struct Transports {
+    programs: BTreeMap<String, String>,
+    queue_directory: String,
+}
 
 impl Transports {
-    pub fn of(services: &[Service]) -> Self {
+    pub fn of(services: &[Service], queue_directory: String) -> Self {
         let local = services.iter().filter(|service| service.kind != "inet");
         let named = local.map(|service| (service.name.clone(), service.command.clone()));
-        Self(named.collect())
+        Self {
+            programs: named.collect(),
+            queue_directory,
+        }
     }
 
     /// Without master.cf, a transport is what it is called.
     fn program<'a>(&'a self, transport: &'a str) -> &'a str {
-        self.0.get(transport).map_or(transport, String::as_str)
+        self.programs
+            .get(transport)
+            .map_or(transport, String::as_str)
     }
 }
 
@@ -46,7 +54,14 @@ impl Way {
         let (transport, next) = text.split_once(':').unwrap_or((text, ""));
         match transports.program(transport) {
             "error" | "retry" => Self::Refuse(next.to_owned()),
-            "lmtp" => Self::Lmtp(hosts(next, true)),
+            "lmtp" => {
+                let whole = |host: String| match host.strip_prefix("unix:") {
+                    Some(path) if path.starts_with('/') => path.to_owned(),
+                    Some(path) => format!("{}/{path}", transports.queue_directory),
+                    None => host,
+                };
+                Self::Lmtp(hosts(next, true).into_iter().map(whole).collect())
+            }
             "local" | "virtual" | "discard" | "pipe" | "maildrop" | "procmail" | "cyrus"
             | "uucp" | "dovecot" => Self::Other(transport.to_owned()),
             _ if next.trim().is_empty() => Self::Mx,
@@ -74,8 +89,8 @@ fn hosts(text: &str, lmtp: bool) -> Vec<String> {
 }
 
 fn host(word: &str, lmtp: bool) -> String {
-    if let Some(path) = word.strip_prefix("unix:") {
-        return path.to_owned();
+    if word.starts_with("unix:") {
+        return word.to_owned();
     }
     let word = word.strip_prefix("inet:").unwrap_or(word);
     let word = word
