@@ -113,7 +113,8 @@ mod tests {
         let text = String::from_utf8_lossy(content);
         let subject = "Subject: Too much is sent by user ann\\r\\nBcc:all@there.test\r\n";
         assert!(text.contains(subject), "{text}");
-        let why = "\r\n\r\n61 new recipients of user ann\\r\\nBcc:all@there.test in 1 h";
+        let why =
+            "\r\n\r\n61 new recipients of user \"ann\\\\x0d\\\\x0aBcc:all@there.test\" in 1 h";
         assert!(text.contains(why), "{text}");
         assert!(!text.contains("\nBcc"), "{text}");
     }

@@ -16,7 +16,7 @@ use crate::{
 /// Every method may be called from any thread. `commit` is called by one writer at a time; it
 /// groups what all sessions have ready.
 pub trait Spool: Send + Sync {
-    /// Opens a place for a body that is too large for a row. Dropped without
+    /// Opens a place for a body that is too large for memory. Dropped without
     /// [`BodyWriter::finish`], it leaves nothing behind. Fails with [`SpoolError::Full`] when there
     /// is no room for it, as its writer does when it grows: bodies on their way leave the floor
     /// free.
@@ -248,8 +248,8 @@ pub struct Wanted {
     pub except: BTreeSet<(QueueId, u32)>,
     /// Who comes behind this place only, if one is given.
     pub behind: Option<DuePlace>,
-    /// So many octets of content may come along. Messages have it in their order, if it is in
-    /// memory or in a row and can be read, until one does not fit any more.
+    /// So many octets of content may come along. Messages have it in their order, if it is such as is
+    /// read into memory ([`crate::Body::Memory`]) and can be read, until one does not fit any more.
     pub content: usize,
 }
 

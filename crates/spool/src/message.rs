@@ -57,7 +57,7 @@ impl Message {
 /// The content as received: header, blank line, body; lines end in CRLF, dots not stuffed.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// Small enough for a row.
+    /// Handed over in memory.
     Inline(Bytes),
     /// Written beside the rows, and synced, by a [`crate::BodyWriter`].
     Large(LargeBody),

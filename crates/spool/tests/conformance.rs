@@ -9,8 +9,8 @@ use std::sync::Arc;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 use sample::{
-    Scratch, advance, applied, arrival, at, begin, bulk, carried_out, content, done, facts, id,
-    message, message_due, parts, recipient, reroute, store,
+    Scratch, advance, applied, arrival, assert_counts, at, begin, bulk, carried_out, content, done,
+    facts, id, message, message_due, parts, recipient, reroute, store,
 };
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, DuePage, DuePlace, Ended,
@@ -23,7 +23,9 @@ macro_rules! on_every_store {
         mod local {
             $(#[test] fn $name() {
                 let scratch = super::Scratch::new();
-                super::$name(&scratch.open());
+                let spool = scratch.open();
+                super::$name(&spool);
+                super::assert_counts(&spool);
             })*
         }
         mod model {

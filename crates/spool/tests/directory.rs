@@ -115,6 +115,7 @@ fn one_process_at_a_time_and_its_owner_only() {
     let scratch = Scratch::new();
     let spool = scratch.open();
     store(&spool, large(&spool, 1));
+    store(&spool, shared(2, 20_000));
     let options = LocalOptions {
         directory: scratch.spool(),
         min_free: 0,
@@ -127,11 +128,12 @@ fn one_process_at_a_time_and_its_owner_only() {
             .mode()
             & 0o777
     };
-    for name in ["", "bodies"] {
+    for name in ["", "bodies", "segments"] {
         assert_eq!(mode(name), 0o700, "{name}");
     }
     let body = format!("bodies/{}", id(1));
-    for name in ["spool.db", "spool.db-wal", "spool.db-shm", "lock", &body] {
+    let database = ["spool.db", "spool.db-wal", "spool.db-shm"];
+    for name in [&database[..], &["lock", &body, "segments/00000001"]].concat() {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     drop(spool);
@@ -608,7 +610,10 @@ fn a_segment_never_has_the_name_of_an_earlier_one() {
     for round in 1..=3_u64 {
         let ids = round * 100..round * 100 + 34;
         let all = ids.clone().map(|n| Change::Store(shared(n, 500_000)));
-        spool.commit(all.collect());
+        let mut all: Vec<Change> = all.collect();
+        // One whose id is taken has nothing in it that would keep it.
+        all.insert(1, Change::Store(shared(ids.start, 20_000)));
+        spool.commit(all);
         assert_eq!(name(), [format!("{round:08x}")]);
         let all = ids.map(|n| Change::Settle(done(n, &[0])));
         spool.commit(all.collect());

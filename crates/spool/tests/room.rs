@@ -132,6 +132,14 @@ fn bodies_grow_until_there_is_no_room() {
     assert_eq!(spool.heal(), Health::Accepting);
     store(&spool, with_content(500, 60_000));
     spool.open_body(id(200)).unwrap();
+    // Of many that come together some have room.
+    let together = (600..1200).map(|n| Change::Store(with_content(n, 250_000)));
+    let answers = spool.commit(together.collect());
+    let full = Commit::Rejected(SpoolError::Full);
+    let rejected = answers.iter().filter(|answer| **answer == full).count();
+    assert!((300..550).contains(&rejected), "{rejected} were rejected");
+    assert!(free() >= FLOOR, "{} are free", free());
+    assert_eq!(spool.failures(), 0);
 }
 
 #[test]

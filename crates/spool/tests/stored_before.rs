@@ -66,6 +66,11 @@ fn read(rows: &str) -> spool::Waiting {
     let each = Filter::parse("to:*", Timestamp::default()).unwrap();
     let counts = spool.count(&Filter::everything()).unwrap();
     assert_eq!((counts.messages, counts), (1, spool.count(&each).unwrap()));
+    let made = "SELECT count(*) FROM sqlite_schema
+         WHERE name IN ('tally', 'placed', 'badmail', 'bouncing', 'quarantined')";
+    let connection = Connection::open(scratch.spool().join("spool.db")).unwrap();
+    let made: i64 = connection.query_row(made, (), |row| row.get(0)).unwrap();
+    assert_eq!(made, 5, "what is new is made at the first start");
     let mut found = spool.find(&Filter::everything(), page).unwrap();
     assert_eq!(found.len(), 1, "{:?}", spool.notes());
     let waiting = found.remove(0);
