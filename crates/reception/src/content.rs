@@ -20,6 +20,8 @@ impl Session {
             }
         };
         let content = incoming.spill();
+        // Whoever let it have more has it no longer.
+        incoming.inline = self.settings.limits.content_inline;
         self.phase = Phase::Waiting(Waiting::Spill(incoming));
         content
     }
