@@ -1,6 +1,9 @@
 //! `Export-Csv`: values in quotes, a quote within doubled, line ends within values, a line `#TYPE` at the head.
 
+use csv::{Position, ReaderBuilder, StringRecord, StringRecordsIntoIter};
+
 use super::export::{OBJECTS_MAX, Object};
+use crate::line_numbers::LineNumbers;
 
 /// A table of more columns is none.
 const COLUMNS_MAX: usize = 2_000;
@@ -28,79 +31,56 @@ pub(super) fn separator(text: &str) -> Option<char> {
 }
 
 pub(super) fn objects(file: &str, text: &str, separator: char) -> Vec<Object> {
-    let mut rows = Rows {
-        rest: text,
-        line: 1,
-        separator,
-    };
+    let mut rows = Rows::of(text, separator);
     if text.starts_with("#TYPE") {
         rows.next();
     }
     let Some((_, names)) = rows.next() else {
         return Vec::new();
     };
-    let names: Vec<String> = names
-        .into_iter()
-        .map(|name| name.trim().to_owned())
-        .collect();
-    let objects = rows.filter(|(_, values)| values.iter().any(|value| !value.is_empty()));
-    let objects = objects.map(|(line, values)| {
+    let names: Vec<&str> = names.iter().map(str::trim).collect();
+    let rows = rows.filter(|(_, values)| values.iter().any(|value| !value.is_empty()));
+    let objects = rows.map(|(line, values)| {
         let mut object = Object::new(file, line);
-        for (name, value) in names.iter().zip(values) {
-            object.add(name, line, (!value.is_empty()).then_some(value));
+        for (name, value) in names.iter().zip(&values).take(COLUMNS_MAX) {
+            object.add(name, line, (!value.is_empty()).then(|| value.to_owned()));
         }
         object
     });
     objects.take(OBJECTS_MAX).collect()
 }
 
-/// The rows that are left, each with its line.
+/// The rows of a text, each with its line.
 struct Rows<'a> {
-    rest: &'a str,
-    line: usize,
-    separator: char,
+    text: &'a str,
+    lines: LineNumbers,
+    rows: StringRecordsIntoIter<&'a [u8]>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(text: &'a str, separator: char) -> Self {
+        let mut table = ReaderBuilder::new();
+        table.delimiter(u8::try_from(separator).unwrap_or(b','));
+        table.has_headers(false).flexible(true);
+        Self {
+            text,
+            lines: LineNumbers::of(text),
+            rows: table.from_reader(text.as_bytes()).into_records(),
+        }
+    }
 }
 
 impl Iterator for Rows<'_> {
-    type Item = (usize, Vec<String>);
+    type Item = (usize, StringRecord);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let begin = self.line;
-        let mut values = vec![String::new()];
-        let mut quoted = false;
-        let mut letters = self.rest.char_indices().peekable();
-        let mut end = self.rest.len();
-        while let Some((at, letter)) = letters.next() {
-            let value = values.last_mut()?;
-            match letter {
-                '"' if quoted && letters.peek().is_some_and(|(_, next)| *next == '"') => {
-                    letters.next();
-                    value.push('"');
-                }
-                '"' => quoted = !quoted,
-                '\n' => {
-                    self.line += 1;
-                    if quoted {
-                        value.push('\n');
-                    } else {
-                        end = at + 1;
-                        break;
-                    }
-                }
-                '\r' if !quoted => {}
-                letter if letter == self.separator && !quoted => {
-                    if values.len() < COLUMNS_MAX {
-                        values.push(String::new());
-                    }
-                }
-                letter => value.push(letter),
-            }
-        }
-        self.rest = self.rest.get(end..).unwrap_or("");
-        Some((begin, values))
+        let row = self.rows.next()?.ok()?;
+        // It begins where the one before it ended: before line ends, of which CRLF is two.
+        let begin = row.position().map_or(0, Position::byte);
+        let begin = usize::try_from(begin).unwrap_or(usize::MAX);
+        let rest = self.text.get(begin..).unwrap_or_default();
+        let ends = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+        Some((self.lines.at(begin + ends), row))
     }
 }
 
