@@ -126,6 +126,7 @@ mod sessions;
 mod sign_in;
 mod signals;
 mod signing;
+mod slow_disk;
 mod smuggling;
 mod starttls;
 mod submission;

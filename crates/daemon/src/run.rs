@@ -61,7 +61,7 @@ fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), Star
         .enable_all()
         .build()
         .map_err(|e| format!("the runtime cannot start: {e}"))?;
-    runtime.block_on(async move {
+    let served = runtime.block_on(async move {
         // On this thread, the only one that does not hold them back from now on.
         let signals = Signals::take(&held)?;
         let relay = Relay::start(config, spool, bound, submit, source).await?;
@@ -74,7 +74,11 @@ fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), Star
         relay.stop().await;
         tracing::info!("stopped");
         Ok(())
-    })
+    });
+    // What had to be written is. Whoever is still held up, by a disk that does not take rows or give
+    // them, is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 fn unheard(why: impl fmt::Display) -> String {
