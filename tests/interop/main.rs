@@ -56,6 +56,7 @@ mod client_certificates;
 mod clock;
 mod coming_from_isa_and_gfi;
 mod command_line;
+mod config_diff;
 mod configuration;
 mod console;
 mod console_issuer;

@@ -323,9 +323,14 @@ pub enum ConfigVerb {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Compare the configuration file with what the running relay read of it: what a reload would change.
-    /// Exit 0: the same, 1: another.
-    Diff,
+    /// Compare the configuration file with what the running relay read of it, or with another file: its
+    /// lines, who may relay, and what is decided otherwise of clients and recipients that stand in
+    /// either of them. Exit 0: the same text, 1: another.
+    Diff {
+        /// The file to compare with, as what was before. Default: what is in force.
+        #[arg(value_name = "BEFORE")]
+        before: Option<PathBuf>,
+    },
     /// Say what an option means, what it takes and what holds without it.
     Explain {
         /// The option, as `relay.allow` or `listener.NAME.bind`.

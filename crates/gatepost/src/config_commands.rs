@@ -2,12 +2,10 @@ use std::process::ExitCode;
 
 use config::{Change, Config, Diagnostic, Disk, Edit, Replaced, Severity};
 
-use daemon::api::ConfigText;
-
 use crate::cli::{Cli, ConfigVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
-use crate::{output, run, status};
+use crate::{config_diff, output, run};
 
 /// `gatepost config ...`
 pub fn command(cli: &Cli, verb: &ConfigVerb) -> Outcome {
@@ -34,7 +32,7 @@ pub fn command(cli: &Cli, verb: &ConfigVerb) -> Outcome {
             let key = key.clone();
             set(cli, &Edit { key, change }, *dry_run)
         }
-        ConfigVerb::Diff => diff(cli),
+        ConfigVerb::Diff { before } => config_diff::command(cli, before.as_deref()),
         ConfigVerb::Explain { key } => explain(key),
         ConfigVerb::Schema => schema(),
     }
@@ -181,23 +179,6 @@ fn set(cli: &Cli, edit: &Edit, dry_run: bool) -> Outcome {
         say!("{}", diff.trim_end());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// `gatepost config diff`
-fn diff(cli: &Cli) -> Outcome {
-    let in_force: ConfigText = status::remote(cli).get("/v1/config")?;
-    let name = cli.config.display().to_string();
-    let unreadable = |why| Failure::Configuration(format!("cannot read {name}: {why}"));
-    let text = std::fs::read_to_string(&cli.config).map_err(unreadable)?;
-    let diff = config::diff(&name, &in_force.text, &text);
-    if cli.json {
-        output::json(&serde_json::json!({ "diff": diff }))?;
-    } else if diff.is_empty() {
-        say!("{name} is in force as it stands");
-    } else {
-        say!("{}", diff.trim_end());
-    }
-    Ok(ExitCode::from(u8::from(!diff.is_empty())))
 }
 
 /// `gatepost config explain KEY`

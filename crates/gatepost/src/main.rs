@@ -7,6 +7,7 @@ mod account;
 mod cert_commands;
 mod cli;
 mod config_commands;
+mod config_diff;
 mod console;
 mod console_login;
 mod demo;

@@ -1,0 +1,116 @@
+//! `gatepost config diff`: what a file does otherwise than another one, and than the running relay.
+
+use std::fs;
+
+use crate::network::Network;
+use crate::relay::Relay;
+
+const MORE: &str = "[listener.submission]\nbind = \"127.0.0.1:0\"\nkind = \"submission\"\n\
+    [domain.\"hosted.test\"]\nroute = \"192.0.2.1\"\n[domain.\"*.inner.test\"]\naccept_from = [\"10.1.0.0/24\"]\n";
+
+#[test]
+fn what_another_file_decided_is_shown() {
+    let network = Network::new();
+    let relay = Relay::prepare(network, MORE);
+    let text = fs::read_to_string(relay.config()).expect("the configuration");
+    let other = relay.folder().join("old.toml");
+    let diff = |code: i32| {
+        relay
+            .command(&["config", "diff", &other.display().to_string()])
+            .expect_code(code)
+            .out
+    };
+    fs::write(&other, &text).expect("a file");
+    assert!(diff(0).contains("says the same"));
+    // Another comment decides nothing.
+    fs::write(&other, format!("# old\n{text}")).expect("a file");
+    let shown = diff(1);
+    assert!(
+        shown.contains("-# old")
+            && shown.starts_with(&format!("--- {}\n", other.display()))
+            && shown.contains("nothing is decided otherwise, of "),
+        "{shown}"
+    );
+    let permitted = network.permitted();
+    let before = text
+        .replace(
+            &format!("allow = [\"{permitted}\"]"),
+            "allow = [\"192.0.2.0/28\"]\nsigned_in = false",
+        )
+        .replace(
+            "[domain.\"hosted.test\"]\n",
+            "[domain.\"hosted.test\"]\ntype = \"blocked\"\n",
+        )
+        .replace("route = \"192.0.2.1\"\n", "")
+        .replace("10.1.0.0/24", "10.1.0.0/25")
+        .replace("[listener.submission]", "[listener.users]")
+        + "[listener.gone]\nbind = \"127.0.0.1:19\"\n";
+    fs::write(&other, before).expect("a file");
+    let shown = diff(1);
+    for expected in [
+        format!("may relay now: {permitted} (internet"),
+        "may relay now: users who signed in (submission)".to_owned(),
+        "may relay no more: 192.0.2.0/28 (internet".to_owned(),
+        "listener gone: gone".to_owned(),
+        "someone@hosted.test".to_owned(),
+        "    now     accepted  ".to_owned(),
+        "10.1.0.128 and 1 more, in clear -> someone@any.inner.test".to_owned(),
+        "submission: 203.0.113.9 and".to_owned(),
+    ] {
+        assert!(shown.contains(&expected), "{expected}\n{shown}");
+    }
+    // Where a server would be asked, nobody is.
+    fs::write(
+        &other,
+        text.replace(
+            "route = \"192.0.2.1\"\n",
+            "route = \"192.0.2.1\"\nrecipients = \"verify\"\n",
+        ),
+    )
+    .expect("a file");
+    assert!(diff(1).contains("somebody is asked first"));
+    fs::write(&other, "hostname = 7\n").expect("a file");
+    let broken = relay
+        .command(&["config", "diff", &other.display().to_string()])
+        .expect_code(1);
+    assert!(
+        broken.out.contains("-hostname = 7") && broken.err.contains("old.toml:1"),
+        "{}",
+        broken.text()
+    );
+    relay
+        .command(&["config", "diff", "/nowhere.toml"])
+        .expect_code(78);
+}
+
+#[test]
+fn what_a_reload_would_decide_is_shown() {
+    let relay = Relay::start(
+        Network::new(),
+        "[domain.\"hosted.test\"]\nroute = \"192.0.2.1\"\n",
+    );
+    relay.command(&["config", "diff"]).expect_code(0);
+    let text = fs::read_to_string(relay.config()).expect("the configuration");
+    relay.write_whole_config(&text.replace("[relay]\n", "[relay]\ndeny = [\"0.0.0.0/0\"]\n"));
+    let permitted = relay.network.permitted();
+    let shown = relay.command(&["config", "diff"]).expect_code(1).out;
+    assert!(
+        shown.contains(&format!("may relay no more: {permitted} (internet")),
+        "{shown}"
+    );
+    let shown = relay
+        .command(&["config", "diff", "--json"])
+        .expect_code(1)
+        .out;
+    let value: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(value["effect"]["lost"][0]["who"], permitted.to_string());
+    let decided = value["effect"]["decisions"].as_array().expect("a list");
+    let one = decided
+        .iter()
+        .find(|one| one["client"] == permitted.to_string())
+        .expect("the client");
+    assert_eq!(
+        (&one["recipient"], &one["before"]["answer"]),
+        (&"someone@elsewhere.example".into(), &"accepted".into())
+    );
+}
