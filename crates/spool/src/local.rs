@@ -409,9 +409,13 @@ impl Spool for Local {
         // It may take long: before the writer waits for us.
         self.bodies.segments.give_back();
         let mut open = self.opened();
+        let mut was_unknown = false;
         if let Health::Failed(_) = self.health() {
             match self.reopen(&mut open) {
-                Ok(()) => self.watch.healed(),
+                Ok(()) => {
+                    self.watch.healed();
+                    was_unknown = true;
+                }
                 Err(error) => {
                     *open = None;
                     self.watch.still_failed(error);
@@ -424,6 +428,15 @@ impl Spool for Local {
         }
         self.room.restore();
         self.watch.set_space(self.room.health());
+        drop(open);
+        if was_unknown {
+            // Bodies of messages that turned out not to be stored: who comes again with one of these,
+            // as a file that is picked up does, needs its name.
+            if let Err(error) = self.sweep() {
+                self.watch
+                    .note(format!("bodies without a message are left: {error}"));
+            }
+        }
         self.health()
     }
 }

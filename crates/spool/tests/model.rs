@@ -44,17 +44,33 @@ fn an_unknown_commit_shows_what_it_was_after_healing_or_a_crash() {
     }
 }
 
+fn large(model: &Model, n: u64) -> NewMessage {
+    let mut writer = model.open_body(id(n)).unwrap();
+    writer.write(&[b'x'; 100_000]).unwrap();
+    NewMessage {
+        content: writer.finish().unwrap(),
+        ..message(n, &["a@x.example"])
+    }
+}
+
+#[test]
+fn after_healing_a_body_is_there_if_its_message_is() {
+    for applied in [true, false] {
+        let model = Model::new();
+        let (unknown, later) = (large(&model, 1), large(&model, 2));
+        model.fail_next_commit(Fault::Unknown { applied });
+        model.commit(vec![Change::Store(unknown)]);
+        model.heal();
+        assert_eq!(model.body(id(1)).unwrap().is_some(), applied);
+        assert_eq!(model.open_body(id(1)).is_err(), applied);
+        store(&model, later);
+    }
+}
+
 #[test]
 fn a_crash_keeps_commits_and_forgets_bodies_that_none_names() {
     let model = Model::new();
-    let large = |n| {
-        let mut writer = model.open_body(id(n)).unwrap();
-        writer.write(&[b'x'; 100_000]).unwrap();
-        NewMessage {
-            content: writer.finish().unwrap(),
-            ..message(n, &["a@x.example"])
-        }
-    };
+    let large = |n| large(&model, n);
     store(&model, large(1));
     let uncommitted = large(2);
     let mut writing = model.open_body(id(3)).unwrap();

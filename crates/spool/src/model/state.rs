@@ -31,6 +31,8 @@ pub(super) struct State {
     /// Large bodies that are finished; dropped with the message, or in a crash when no message
     /// names them.
     pub(super) bodies: HashMap<QueueId, Bytes>,
+    /// Those of whom nobody knows whether their message is stored.
+    pub(super) doubtful: Vec<QueueId>,
     /// Large bodies that are being written.
     pub(super) writing: HashSet<QueueId>,
     /// Rises with each crash: a writer from before counts for nothing.
@@ -79,14 +81,19 @@ impl State {
     pub(super) fn surface(&mut self) {
         let changes = std::mem::take(&mut self.surfacing);
         self.apply_all(changes);
+        for id in std::mem::take(&mut self.doubtful) {
+            self.drop_body(id);
+        }
     }
 
     pub(super) fn commit(&mut self, changes: Vec<Change>) -> Vec<Commit> {
         let large = changes.iter().map(new_large_bodies).collect::<Vec<_>>();
         let results = self.answer(changes);
         for (ids, result) in large.into_iter().zip(&results) {
-            if let Commit::Rejected(_) = result {
-                ids.into_iter().for_each(|id| self.drop_body(id));
+            match result {
+                Commit::Rejected(_) => ids.into_iter().for_each(|id| self.drop_body(id)),
+                Commit::Unknown(_) => self.doubtful.extend(ids),
+                _ => {}
             }
         }
         results
