@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Outcome, QueueId, Reply, Timestamp};
-use route::Hours;
+use route::{Hours, LargeHours};
 use spool::{Content, Model, NewMessage, Recipient, Spool};
 
 use self::notice::Notice;
@@ -49,6 +49,8 @@ pub(crate) struct Checker {
     pub(crate) asked: Option<Timestamp>,
     /// When mail goes to the routes that have hours.
     pub(crate) hours: Option<Hours>,
+    /// When large messages do.
+    pub(crate) large_hours: Option<LargeHours>,
     /// Scanners look at all mail.
     pub(crate) scanned: bool,
     /// Which of them have answered about a message.
@@ -559,6 +561,14 @@ impl Checker {
             Some(_) => return,
         };
         self.violate(format!("agent {agent} gets {id} for {address}, {broken}"));
+    }
+
+    /// An agent had jobs, and was never started: nobody has them.
+    pub(crate) fn on_never_started(&mut self, agent: u64) {
+        let stored = self.stored.values_mut();
+        for progress in stored.flat_map(|stored| stored.recipients.values_mut()) {
+            progress.agent.take_if(|has| *has == agent);
+        }
     }
 
     /// An agent says what became of a recipient, or nothing.

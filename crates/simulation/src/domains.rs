@@ -63,6 +63,11 @@ pub(crate) fn other_smart_host(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
+/// Whence mail is fetched.
+pub(crate) fn fetcher() -> IpAddr {
+    Ipv4Addr::new(203, 0, 113, 201).into()
+}
+
 /// Who connects to the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {

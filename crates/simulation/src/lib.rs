@@ -15,6 +15,7 @@
 mod checker;
 mod client;
 mod domains;
+mod fetcher;
 mod random;
 mod relay;
 mod rules;
@@ -70,6 +71,8 @@ pub enum Sabotage {
     IgnoreRates,
     /// The queue manager is not told when routes are open.
     IgnoreHours,
+    /// The same for large messages.
+    IgnoreLargeHours,
     /// The queue manager is not told which mail waits until somebody asks for it.
     SendUnasked,
     /// A client hears 250 when its message is given to the disk.

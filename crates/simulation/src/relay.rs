@@ -8,23 +8,19 @@ mod scanning;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use admission::{Rates, Slots};
 use engine::Setup;
 use engine::dispatch::{Dispatch, Event as DispatchEvent};
 use filter::Filter;
-use mail::{Client, Timestamp};
+use mail::Timestamp;
 use queue::AgentId;
-use relay_policy::{AskedBy, Facts, Request, request};
 use spool::{Bulk, Change, Commit, Spool, Verb};
 
 use self::agent::AgentTask;
 use self::pickup::Passage;
 use self::session::Session;
-use crate::domains::Class;
-use crate::settings::FETCHER;
 use crate::world::{Asker, Event, RelayEvent, SocketId, World};
 
 pub(crate) struct Relay {
@@ -96,27 +92,6 @@ impl Relay {
             route: pick_route(verb, world),
         });
         world.commit(change, Asker::Operator { host, verb });
-    }
-
-    /// Somebody has signed in and fetches what waits for him, on this connection. How he signs in and
-    /// asks is left out: there is no certificate in this world.
-    pub(crate) fn on_fetch(&mut self, world: &mut World) {
-        let (rules, now) = (&self.setup.config.rules, world.now());
-        let somewhere = SocketAddr::new(Class::Stranger.address(0), 40_000);
-        let mut client = Client::new(somewhere, somewhere, "internet".into());
-        client.user = Some(FETCHER.into());
-        let facts = Facts::default();
-        let asked = request(rules, &client, &facts, AskedBy::Atrn, Vec::new());
-        let Request::Granted(requested) = asked else {
-            return world.violate(format!("{FETCHER} may not fetch his mail: {asked:?}"));
-        };
-        let agent = self.dispatch.call(now, &requested, &client);
-        world.checker.on_asked(agent.is_some(), now);
-        if let Some(agent) = agent {
-            world.count("mail fetched on a connection of its own");
-            self.start_caller(agent, world);
-        }
-        self.plan_turn(now, world);
     }
 
     /// Octets, or the end of them, arrive on a connection.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use config::{Config, Environment};
 use engine::Setup;
 use mail::Zone;
-use route::{Hours, RateUnit, SendRate};
+use route::{Hours, LargeHours, RateUnit, SendRate};
 
 use crate::Sabotage;
 use crate::random::Random;
@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) rate: Option<SendRate>,
     /// When mail goes to the routes of [`ROUTES_WITH_HOURS`].
     pub(crate) hours: Option<Hours>,
+    /// When large messages go there.
+    pub(crate) large_hours: Option<LargeHours>,
 }
 
 impl Settings {
@@ -51,13 +53,17 @@ impl Settings {
             cramped: random.chance(40),
             by_sender: random.chance(40),
             rate: random.chance(30).then(|| rate(random)),
-            hours: random.chance(30).then(hours),
+            hours: random.chance(30).then(|| hours(&SPANS)),
+            large_hours: random.chance(30).then(|| LargeHours {
+                over: LARGE_OVER,
+                hours: hours(&LARGE_SPANS),
+            }),
         }
     }
 
     /// What the relay runs by after so many reloads, which switch between routes.
     pub(crate) fn setup(&self, reloads: u32, world: &World) -> Arc<Setup> {
-        let mut setup = Setup::new(self.config(reloads, world));
+        let mut setup = Setup::new(self.config(reloads, world)).with_mechanisms(&["PLAIN"]);
         if self.cramped {
             setup.queue.ready_per_site_max = 4;
             setup.queue.ready_max = 6;
@@ -87,7 +93,13 @@ impl Settings {
             Some(_) | None => String::new(),
         };
         let mut text = self.text.replace("ROUTE", route).replace("RETRY", retry);
-        text = text.replace("HOURS", &hours);
+        let large = match &self.large_hours {
+            Some(_) if !world.is_broken_by(Sabotage::IgnoreLargeHours) => {
+                format!("large = {{ over = \"{LARGE_OVER}B\", hours = {LARGE_SPANS:?} }}")
+            }
+            Some(_) | None => String::new(),
+        };
+        text = text.replace("HOURS", &format!("{hours}\n{large}"));
         if self.by_sender {
             text.push_str(SENDER_ROUTES[reloads as usize % SENDER_ROUTES.len()]);
         }
@@ -141,8 +153,12 @@ pub(crate) const ROUTES_WITH_HOURS: [&str; 2] = ["route:pool", "route:brand"];
 /// A run begins at midnight: some end before mail may go, and some of it waits for the next day.
 const SPANS: [&str; 3] = ["00:10-00:25", "01:00-01:20", "13:00-13:30"];
 
-fn hours() -> Hours {
-    let spans = SPANS.iter().flat_map(|text| text.parse());
+/// The same for messages of more octets.
+const LARGE_SPANS: [&str; 3] = ["00:20-00:35", "02:00-02:20", "13:10-14:00"];
+const LARGE_OVER: u64 = 1_000;
+
+fn hours(spans: &[&str]) -> Hours {
+    let spans = spans.iter().flat_map(|text| text.parse());
     Hours::new(spans.collect(), Zone::utc())
 }
 
@@ -157,6 +173,7 @@ const TEXT: &str = r#"hostname = "relay.gate.example"
 
 [listener.internet]
 bind = "198.18.9.9:25"
+auth = "optional"
 max_sessions = 5
 max_per_client = 1
 

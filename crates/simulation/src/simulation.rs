@@ -8,6 +8,7 @@ use spool::Verb;
 use crate::checker::Pace;
 use crate::client::Client;
 use crate::domains::{self, Class};
+use crate::fetcher::{Fetcher, Turn};
 use crate::relay::Relay;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -32,6 +33,8 @@ pub(crate) struct Simulation {
     relay: Option<Relay>,
     clients: Vec<Client>,
     servers: BTreeMap<SocketId, Server>,
+    /// Who fetches mail, until the connection is turned around.
+    fetchers: BTreeMap<SocketId, Fetcher>,
     /// How often the configuration was reloaded.
     reloads: u32,
     /// Somebody holds and releases mail in this run.
@@ -51,6 +54,7 @@ impl Simulation {
         let settings = Settings::new(&mut world.random);
         world.checker.pace = Pace::new(settings.rate, settings.by_sender);
         world.checker.hours = settings.hours.clone();
+        world.checker.large_hours = settings.large_hours.clone();
         world.checker.scanned = settings.scanned;
         world.checker.asked = settings.on_demand.then_some(Timestamp::default());
         let relay = Some(Relay::start(settings.setup(0, &world), &mut world));
@@ -60,6 +64,7 @@ impl Simulation {
             relay,
             clients: Vec::new(),
             servers: BTreeMap::new(),
+            fetchers: BTreeMap::new(),
             reloads: 0,
             operator: false,
             steps: 0,
@@ -202,7 +207,11 @@ impl Simulation {
         let is_turn = |event: &Event| matches!(event, Event::Relay(RelayEvent::Turn));
         let clock = &self.world.clock;
         let is_over = self.healed.is_some_and(|at| clock.elapsed() > at + REST);
-        is_over && self.settings.hours.is_some() && is_turn(event) && clock.has_only(is_turn)
+        let Settings {
+            hours, large_hours, ..
+        } = &self.settings;
+        let have_hours = hours.is_some() || large_hours.is_some();
+        is_over && have_hours && is_turn(event) && clock.has_only(is_turn)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -244,10 +253,12 @@ impl Simulation {
                     world.within(3_000, RelayEvent::PickUp(number));
                 }
             }
-            Event::Fetch => {
-                if let Some(relay) = &mut self.relay {
-                    relay.on_fetch(world);
-                    relay.check_limits(world);
+            Event::Fetch => self.fetch(),
+            Event::FetcherTimeout(socket, step) => {
+                let fetcher = self.fetchers.get(&socket);
+                if fetcher.is_some_and(|fetcher| fetcher.step == step) {
+                    self.fetchers.remove(&socket);
+                    world.close(socket);
                 }
             }
             Event::Restart => {
@@ -300,6 +311,7 @@ impl Simulation {
                 }
             }
             Owner::Client(client) => self.clients[client].on_arrival(socket, &octets, world),
+            Owner::Fetcher => self.on_fetcher(socket, &octets),
             Owner::Server => {
                 if let Some(server) = self.servers.get_mut(&socket) {
                     server.on_arrival(&octets, world);
@@ -319,6 +331,40 @@ impl Simulation {
         let is_open = world.is_broken_by(Sabotage::OpenRelay);
         let class = if is_open { Class::Listed } else { client.class };
         relay.on_connected(socket, class.address(index), world);
+    }
+
+    /// Somebody comes to fetch his mail, if the relay is there.
+    fn fetch(&mut self) {
+        let world = &mut self.world;
+        let Some(relay) = &mut self.relay else {
+            return;
+        };
+        let socket = world.connect(Owner::Session, Owner::Fetcher);
+        world.note(format_args!("a fetcher: session {socket}"));
+        let own = peer(socket);
+        let fetcher = Fetcher::new(own, world);
+        world.after(fetcher.patience_millis, Event::FetcherTimeout(own, 0));
+        self.fetchers.insert(own, fetcher);
+        relay.on_connected(socket, domains::fetcher(), world);
+        relay.check_limits(world);
+    }
+
+    fn on_fetcher(&mut self, socket: SocketId, octets: &[u8]) {
+        let world = &mut self.world;
+        let Some(fetcher) = self.fetchers.get_mut(&socket) else {
+            return;
+        };
+        let turn = fetcher.on_arrival(octets, world);
+        let timeout = Event::FetcherTimeout(socket, fetcher.step);
+        match turn {
+            Turn::Not => return world.after(fetcher.patience_millis, timeout),
+            Turn::Around => {
+                world.become_server(socket);
+                self.servers.insert(socket, Server::new(socket, world));
+            }
+            Turn::Over => world.close(socket),
+        }
+        self.fetchers.remove(&socket);
     }
 
     fn on_operator(&mut self, host: &'static str, verb: Verb) {

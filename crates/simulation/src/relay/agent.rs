@@ -10,6 +10,7 @@ use mail::{QueueId, Timestamp, TlsFacts};
 use queue::{AgentId, Moment};
 use route::{Answer, Hop, Question};
 
+use super::session::Hired;
 use super::{Relay, sabotage};
 use crate::world::{Hearing, Owner, RelayEvent, SocketId, World};
 use crate::{Sabotage, domains};
@@ -40,9 +41,13 @@ impl Relay {
     }
 
     /// One for whoever fetches mail, who is the server on his connection from now on.
-    pub(super) fn start_caller(&mut self, agent: Agent, world: &mut World) {
-        let socket = world.connect(Owner::Agent, Owner::Server);
+    pub(super) fn start_caller(&mut self, hired: Hired, socket: SocketId, world: &mut World) {
+        let Hired { agent, orders } = hired;
+        world.turn_around(socket);
         let id = agent.id();
+        for order in orders {
+            world.after(0, RelayEvent::Order(id, order));
+        }
         self.newest = id.max(self.newest);
         world.note(format_args!("agent {id}: socket {socket} to a caller"));
         self.drive(agent, Some(socket), world);
@@ -71,7 +76,12 @@ impl Relay {
                 world.count("agents hurried");
                 task.waits = false;
             }
-            self.go_on(id, world);
+            return self.go_on(id, world);
+        }
+        // It hears that when it begins.
+        let mut hired = (self.sessions.values_mut()).filter_map(|session| session.hired.as_mut());
+        if let Some(hired) = hired.find(|hired| hired.agent.id() == id) {
+            hired.orders.push(order);
         }
     }
 

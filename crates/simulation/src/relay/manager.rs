@@ -9,6 +9,7 @@ use engine::{Agent, Order};
 use filter::Filter;
 use mail::Timestamp;
 use queue::{AgentId, Job, Moment};
+use route::Hours;
 use spool::{Change, Commit, Page, Recipient, Settlement, Spool, SpoolError, Wanted};
 
 use super::Relay;
@@ -183,22 +184,24 @@ fn note_job(agent: AgentId, job: &Job, world: &mut World) {
     }
 }
 
-/// Nothing is begun while its route is closed.
+/// Nothing is begun while its route is closed, or closed for messages of its size.
 fn check_hours(job: &Job, world: &mut World) {
-    let site = &*job.site.name;
-    let Some(hours) = &world.checker.hours else {
-        return;
-    };
+    let (id, site, now) = (job.message.id, &*job.site.name, world.now());
     if !ROUTES_WITH_HOURS.contains(&site) {
         return;
     }
-    if hours.state(world.now()).open {
-        world.count("jobs within the hours of their route");
-    } else {
-        world.violate(format!(
-            "{} goes to {site} while that is closed",
-            job.message.id
-        ));
+    let is_open = |hours: &Hours| hours.state(now).open;
+    match world.checker.hours.as_ref().map(is_open) {
+        Some(true) => world.count("jobs within the hours of their route"),
+        Some(false) => world.violate(format!("{id} goes to {site} while that is closed")),
+        None => {}
+    }
+    let large = world.checker.large_hours.as_ref();
+    let large = large.filter(|large| job.message.size > large.over);
+    match large.map(|large| is_open(&large.hours)) {
+        Some(true) => world.count("jobs within the hours of large messages"),
+        Some(false) => world.violate(format!("{id} is too large for {site} at this time")),
+        None => {}
     }
 }
 

@@ -5,16 +5,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{Rates, Slot, Subject};
-use engine::{Action, Arrival, ArrivalStep, Coming, Incoming, Pending, Setup, Storing, TurnedAway};
-use mail::{Client, QueueId, Timestamp};
+use engine::dispatch::Event;
+use engine::{
+    Action, Agent, Arrival, ArrivalStep, Coming, Incoming, Order, Pending, Setup, SignInOutcome,
+    SignInStep, Storing, TurnedAway, wrong_sign_in,
+};
+use mail::{Client, Place, QueueId, Timestamp, TlsFacts};
 use reception::{End, SessionFact};
-use relay_policy::{Answer, Consulted, Fact, Familiar, Greylisted, Question};
+use relay_policy::{Answer, Consulted, Fact, Familiar, Greylisted, Question, Requested, Rights};
+use sign_in::Account;
 use spool::{Spool, SpoolError};
 
 use super::scanning::Scanning;
 use super::{Relay, sabotage};
 use crate::Sabotage;
 use crate::domains::{self, Class};
+use crate::fetcher;
+use crate::settings::FETCHER;
 use crate::world::{Asker, RelayEvent, SocketId, World};
 
 /// One incoming connection.
@@ -30,6 +37,14 @@ pub(super) struct Session {
     deadline: Option<Timestamp>,
     /// The name of its message, where it has one already.
     id: Option<QueueId>,
+    /// Who brings the client its mail, once the session is over.
+    pub(super) hired: Option<Hired>,
+}
+
+/// Who brings a client its mail once its session is over, and what he has heard until then.
+pub(super) struct Hired {
+    pub(super) agent: Agent,
+    pub(super) orders: Vec<Order>,
 }
 
 impl Relay {
@@ -89,6 +104,7 @@ impl Relay {
                         scanning: None,
                         deadline: None,
                         id: None,
+                        hired: None,
                     });
                 }
                 // The relay of this world has no certificate.
@@ -110,15 +126,19 @@ impl Relay {
         event(session);
         let mut asked = false;
         while let Some(action) = session.incoming.next_action() {
-            if let Action::Close { .. } = action {
-                world.close(socket);
-                if let Some(slot) = session.slot.take() {
-                    self.slots.give_back(slot);
-                }
-                self.sessions.remove(&socket);
-                return;
-            }
             match action {
+                Action::Close { .. } => return self.end_session(socket, world),
+                Action::TurnAround(requested) => {
+                    let now = world.now();
+                    let client = session.incoming.client().clone();
+                    let agent = self.dispatch.call(now, &requested, &client);
+                    session.hired = agent.map(|agent| Hired {
+                        agent,
+                        orders: Vec::new(),
+                    });
+                    session.turn_around(&requested, world);
+                    asked = true;
+                }
                 Action::Start(wanted) => {
                     let waits = self.dispatch.ask(world.now(), &wanted);
                     let now = world.now();
@@ -132,6 +152,32 @@ impl Relay {
         if asked {
             self.plan_turn(world.now(), world);
         }
+    }
+
+    /// The connection closes, unless somebody goes on with it.
+    fn end_session(&mut self, socket: SocketId, world: &mut World) {
+        let Some(mut session) = self.sessions.remove(&socket) else {
+            return;
+        };
+        if let Some(slot) = session.slot.take() {
+            self.slots.give_back(slot);
+        }
+        let heard = session.incoming.is_heard();
+        match session.hired.take() {
+            Some(hired) if heard => {
+                world.count("mail fetched on a connection of its own");
+                return self.start_caller(hired, socket, world);
+            }
+            Some(hired) => {
+                world.count("fetchers gone before their mail came");
+                let (agent, in_order) = (hired.agent.id(), false);
+                world.checker.on_never_started(agent);
+                let left = Event::AgentLeft { agent, in_order };
+                world.within(20, RelayEvent::Dispatch(left));
+            }
+            None => {}
+        }
+        world.close(socket);
     }
 
     /// Each session has one slot, whoever came and went.
@@ -162,6 +208,7 @@ impl Session {
             setup,
             deadline: None,
             id: Some(id),
+            hired: None,
         }
     }
 
@@ -206,10 +253,13 @@ impl Session {
                 let found = find_out(question, world);
                 world.answer(socket, 300, |incoming| incoming.on_answer(found));
             }
-            // The relay of this world has neither certificate nor users, so it never offers these.
-            Action::StartTls(_) | Action::SignIn(_) => self.incoming.on_handshake_failed(),
-            // Nobody who has not signed in fetches mail.
-            Action::TurnAround(_) => self.incoming.on_turned_around(false),
+            Action::StartTls(_) if world.fails(10) => self.incoming.on_handshake_failed(),
+            Action::StartTls(_) => self.incoming.on_encrypted(encryption()),
+            Action::SignIn(step) => {
+                let outcome = sign_in(&step);
+                let limits = &self.setup.config.limits.admission;
+                self.incoming.on_sign_in(outcome, limits);
+            }
             Action::Write(write) => {
                 world.count("pieces spilled to disk");
                 let written = if world.fails(5) {
@@ -222,8 +272,18 @@ impl Session {
             Action::Screen(screening) => self.screen(*screening, world),
             Action::Store(messages) => self.store(messages, rates, world),
             // The relay does these: the last of all, which ends the session, among them.
-            Action::Start(_) | Action::Close { .. } => {}
+            Action::Start(_) | Action::TurnAround(_) | Action::Close { .. } => {}
         }
+    }
+
+    /// The client hears whether it gets its mail now.
+    fn turn_around(&mut self, requested: &Requested, world: &mut World) {
+        let (waits, now) = (self.hired.is_some(), world.now());
+        world.note(format_args!("session {}: {requested}", self.socket));
+        world.checker.on_asked(waits, now);
+        world.answer(self.socket, 300, move |incoming| {
+            incoming.on_turned_around(waits)
+        });
     }
 
     fn store(&self, messages: Vec<Storing>, rates: &mut Rates, world: &mut World) {
@@ -235,6 +295,39 @@ impl Session {
         sabotage::store(&mut change, world);
         let listener = sabotage::listener(self.socket, &change, world);
         world.commit(change, Asker::Session(listener, Box::new(pending)));
+    }
+}
+
+/// What a handshake comes to: this world has no cryptography.
+fn encryption() -> TlsFacts {
+    TlsFacts {
+        version: "TLSv1.3",
+        cipher: "TLS13_AES_128_GCM_SHA256".into(),
+        group: "X25519",
+        certificate: None,
+    }
+}
+
+/// The one user of this world is who fetches mail.
+fn sign_in(step: &SignInStep) -> SignInOutcome {
+    match step {
+        SignInStep::Begin {
+            initial: Some(initial),
+            ..
+        } if fetcher::is_right(initial) => SignInOutcome::Welcome(Account {
+            name: FETCHER.into(),
+            rights: Arc::new(Rights {
+                may_relay: false,
+                senders: Box::default(),
+                only_to: Box::default(),
+                place: Place::Default,
+            }),
+            messages_per_hour: None,
+            recipients_per_hour: None,
+        }),
+        SignInStep::Begin { .. } | SignInStep::GoOn { .. } => {
+            SignInOutcome::Refused(wrong_sign_in())
+        }
     }
 }
 

@@ -20,8 +20,10 @@ pub(crate) enum Event {
     Accept(SocketId),
     /// A file is there, whole, in the pickup directory: that with the message of this number.
     FileAppears(usize),
-    /// A server of the domain on demand signs in and fetches its mail (ATRN).
+    /// A server of the domain on demand connects, to sign in and fetch its mail (ATRN).
     Fetch,
+    /// It has waited long enough for what comes after this step of a connection.
+    FetcherTimeout(SocketId, u32),
     /// The relay is started again after a crash.
     Restart,
     /// The administrator changes the configuration.

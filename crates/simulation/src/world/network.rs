@@ -25,6 +25,8 @@ pub(crate) enum Owner {
     /// The relay, handing over a file.
     Pickup,
     Client(usize),
+    /// Who fetches mail, until the connection is turned around.
+    Fetcher,
     Server,
 }
 
@@ -89,6 +91,16 @@ impl World {
             self.after(0, Event::Accept(number + 1));
         }
         number
+    }
+
+    /// The session at this end has ended, and the connection goes on: whoever it was with is the server.
+    pub(crate) fn turn_around(&mut self, socket: SocketId) {
+        self.sockets[socket].owner = Owner::Agent;
+    }
+
+    /// The fetcher at this end has heard that he is the server now.
+    pub(crate) fn become_server(&mut self, socket: SocketId) {
+        self.sockets[socket].owner = Owner::Server;
     }
 
     pub(crate) fn owner(&self, socket: SocketId) -> Owner {
