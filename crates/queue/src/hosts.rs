@@ -79,10 +79,11 @@ pub(crate) struct Load {
 }
 
 /// All of them: as many as there are hosts with waiting mail, not as many as messages. A tree,
-/// which gives back its room when they go.
+/// which gives back its room when they go; apart from their names, since a third of the tree's
+/// places is empty.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
-    map: BTreeMap<Arc<str>, HostState>,
+    map: BTreeMap<Arc<str>, Box<HostState>>,
     alarms: BTreeSet<(Timestamp, Arc<str>)>,
     /// Those for which somebody has asked: few of many.
     asked: BTreeSet<Arc<str>>,
@@ -92,11 +93,11 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     pub(crate) fn get(&self, host: &str) -> Option<&HostState> {
-        self.map.get(host)
+        self.map.get(host).map(|state| &**state)
     }
 
     pub(crate) fn get_mut(&mut self, host: &str) -> Option<&mut HostState> {
-        self.map.get_mut(host)
+        self.map.get_mut(host).map(|state| &mut **state)
     }
 
     /// Its state; made when it is new.
@@ -108,10 +109,8 @@ impl Hosts {
     ) -> &mut HostState {
         let name = self.shared_name(host);
         self.map.entry(name).or_insert_with(|| {
-            HostState::new(
-                site_filed(routes, host),
-                settings.on_demand_at(host).is_some(),
-            )
+            let on_demand = settings.on_demand_at(host).is_some();
+            Box::new(HostState::new(site_filed(routes, host), on_demand))
         })
     }
 
@@ -259,6 +258,15 @@ impl HostState {
             reach_again: Timestamp::default(),
             behind: None,
             alarm: None,
+        }
+    }
+
+    /// The recipient is in memory no more.
+    pub(crate) fn unclaim(&mut self, key: Key) {
+        self.claimed.remove(&key);
+        if self.claimed.is_empty() {
+            // An empty set keeps room for eleven, and most hosts have nobody in memory.
+            self.claimed = BTreeSet::new();
         }
     }
 

@@ -48,8 +48,9 @@ pub struct Queue {
     routes: Arc<Routes>,
     claims: Claims,
     hosts: Hosts,
-    /// A tree, which gives back its room when they go.
-    sites: BTreeMap<Arc<str>, SiteState>,
+    /// A tree, which gives back its room when they go; apart from their names, since a third of the
+    /// tree's places is empty.
+    sites: BTreeMap<Arc<str>, Box<SiteState>>,
     agents: Agents,
     settling: Settling,
     gathering: Gathering,
@@ -377,11 +378,12 @@ impl Queue {
     fn site_mut(&mut self, site: &Site) -> &mut SiteState {
         self.sites
             .entry(Arc::clone(&site.name))
-            .or_insert_with(|| SiteState::new(site.clone(), self.routes.is_named(site)))
+            .or_insert_with(|| Box::new(SiteState::new(site.clone(), self.routes.is_named(site))))
     }
 
     fn tidy_site(&mut self, name: &str) {
-        if self.sites.get(name).is_some_and(SiteState::is_forgettable) {
+        let state = self.sites.get(name);
+        if state.is_some_and(|state| state.is_forgettable()) {
             self.sites.remove(name);
         }
     }

@@ -82,7 +82,8 @@ impl DomainRule {
 /// All configured domains; shared by every listener's rules.
 #[derive(Debug, Clone, Default)]
 pub struct DomainTable {
-    map: NameMap<DomainRule>,
+    /// Each in a place of its own: a good part of a map's places is empty.
+    map: NameMap<Box<DomainRule>>,
     /// Those of which some have mail on demand: few, and looked through by every EHLO.
     on_demand: Vec<(NamePattern, OnDemand)>,
 }
@@ -96,7 +97,8 @@ impl DomainTable {
             let entry = (rule.pattern.clone(), on_demand.clone());
             self.on_demand.push(entry);
         }
-        self.map.insert(rule.pattern.clone(), rule)
+        let earlier = self.map.insert(rule.pattern.clone(), Box::new(rule));
+        earlier.map(|earlier| *earlier)
     }
 
     /// Who may ask for mail that waits until somebody does, by the entry of the configuration.
@@ -106,7 +108,7 @@ impl DomainTable {
 
     /// The rule for a recipient's domain: the most specific one, whatever the order of definition.
     pub fn find(&self, domain: &Domain) -> Option<&DomainRule> {
-        self.map.find(domain)
+        self.map.find(domain).map(|rule| &**rule)
     }
 
     /// The same for whoever is at this host; `None`: elsewhere.
@@ -116,6 +118,6 @@ impl DomainTable {
 
     /// All rules, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = &DomainRule> {
-        self.map.values()
+        self.map.values().map(|rule| &**rule)
     }
 }

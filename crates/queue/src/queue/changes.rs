@@ -125,7 +125,7 @@ impl Queue {
         self.sites.retain(|_, state| {
             let mut fresh = SiteState::new(state.site.clone(), state.named);
             fresh.agents = state.agents;
-            *state = fresh;
+            **state = fresh;
             state.agents > 0
         });
     }

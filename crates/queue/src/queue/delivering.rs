@@ -372,7 +372,7 @@ impl Queue {
     /// The next job of a site to one of its idle agents.
     fn give_one(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) -> bool {
         let idle = |state: &crate::site::SiteState| !state.idle.is_empty();
-        if !self.sites.get(name).is_some_and(idle) {
+        if !self.sites.get(name).is_some_and(|state| idle(state)) {
             return false;
         }
         let Ok(at) = self.next_allowed(name) else {

@@ -347,7 +347,7 @@ impl Queue {
 
     fn unclaim(&mut self, key: Key, host: &str) {
         if let Some(state) = self.hosts.get_mut(host) {
-            state.claimed.remove(&key);
+            state.unclaim(key);
         }
     }
 

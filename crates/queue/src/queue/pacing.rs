@@ -202,7 +202,9 @@ impl Queue {
     pub(super) fn room_by_pace(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) -> usize {
         if let Some(until) = self.next_at(name, 1, turn.now) {
             let is_done = |state: &SiteState| state.ready.is_empty() && state.reserved == 0;
-            if self.rests_until(name).is_none() && self.sites.get(name).is_some_and(is_done) {
+            if self.rests_until(name).is_none()
+                && self.sites.get(name).is_some_and(|state| is_done(state))
+            {
                 self.rest(name, (until, 1), turn);
             }
             return 0;
@@ -242,7 +244,7 @@ impl Queue {
     /// configuration sets a rate or hours.
     pub(super) fn keeps_order(&self, site: &Site) -> bool {
         let waits = |state: &SiteState| !state.wants.is_empty() || state.reserved > 0;
-        let is_behind = self.sites.get(&site.name).is_some_and(waits);
+        let is_behind = self.sites.get(&site.name).is_some_and(|state| waits(state));
         let options = self.routes.options(&site.name);
         let has_hours = options.is_some_and(|options| options.hours.is_some());
         is_behind && (has_hours || !rates(site, &self.routes, &self.settings).is_empty())
