@@ -117,7 +117,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
     ))?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
-         PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;",
+         PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;",
     )?;
     // The names of file and log, before the log's first sync: SQLite would not say if it could not
     // make them durable.
@@ -188,7 +188,7 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
 /// Opens the file for reading.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, SpoolError> {
     let connection = connect(path)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;")?;
     Ok(connection)
 }
 
