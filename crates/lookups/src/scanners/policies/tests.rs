@@ -21,8 +21,6 @@ enum Behaviour {
     AnswersOnce(&'static str),
     /// Answers an octet at a time, and is done.
     Trickles(&'static str),
-    /// Answers when it has thought about it.
-    Ponders(&'static str),
     /// Reads and never answers.
     Silent,
     /// Closes when it was asked.
@@ -80,10 +78,6 @@ async fn serve(mut socket: TcpStream, behaviour: Behaviour) -> io::Result<()> {
                     socket.flush().await?;
                     tokio::task::yield_now().await;
                 }
-            }
-            Behaviour::Ponders(answer) => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                socket.write_all(answer.as_bytes()).await?;
             }
             Behaviour::Silent => std::future::pending().await,
             Behaviour::Closes => return Ok(()),
@@ -327,7 +321,7 @@ async fn whatever_a_service_does_there_is_an_answer_in_time() {
 /// Asks about a message of a client whose names nobody tells.
 #[tokio::test]
 async fn name_servers_that_hang_keep_nobody_from_asking() {
-    let service = service(Behaviour::Ponders("action=reject no\n\n")).await;
+    let service = service(Behaviour::Answers("action=reject no\n\n")).await;
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let long = Duration::from_secs(60);
     let resolver = Arc::new(Resolver::new(&[silent.local_addr().unwrap()], long));
