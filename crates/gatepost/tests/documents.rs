@@ -171,6 +171,56 @@ fn every_configuration_shown_can_be_used() {
     );
 }
 
+/// Adds the keys of all values in `value`, with those of the tables around them before them. Lists
+/// of tables are no steps on the way.
+fn keys_of(value: &toml::Value, path: &[&str], keys: &mut BTreeSet<Vec<String>>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                let path = [path, &[name.as_str()]].concat();
+                keys.insert(path.iter().map(|&step| step.to_owned()).collect());
+                keys_of(value, &path, keys);
+            }
+        }
+        toml::Value::Array(values) => {
+            for value in values {
+                keys_of(value, path, keys);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What is shown can be used, by [`every_configuration_shown_can_be_used`].
+#[test]
+fn every_option_is_shown_in_use() {
+    let mut shown = BTreeSet::new();
+    for document in documents() {
+        for block in document.blocks() {
+            if block.language == "toml" {
+                let table: toml::Table = block.text.parse().expect("the other test says where");
+                keys_of(&toml::Value::Table(table), &[], &mut shown);
+            }
+        }
+    }
+    let is_shown = |key: &str| {
+        let steps: Vec<&str> = key.split('.').collect();
+        shown.iter().any(|path| {
+            path.len() == steps.len() && path.iter().zip(&steps).all(|(a, b)| *b == "*" || a == b)
+        })
+    };
+    let missing: Vec<String> = config::options()
+        .filter(|facts| facts.in_force)
+        .map(|facts| facts.key().replace("[]", ""))
+        .filter(|key| !is_shown(key))
+        .collect();
+    assert!(missing.is_empty(), "no example in docs/ of {missing:#?}");
+    assert!(
+        !is_shown("relay.alow"),
+        "one that does not exist is not found"
+    );
+}
+
 #[test]
 fn readme_and_configuration_show_the_same_quick_start() {
     let first = |path: &str| {
