@@ -309,3 +309,31 @@ fn lists_are_written_beside_and_nothing_is_written_over() {
         .expect_code(78);
     relay.command(&["import", "exchange"]).expect_code(2);
 }
+
+#[test]
+fn each_file_is_one_of_its_own() {
+    let relay = Relay::prepare(Network::new(), "");
+    write_export(&relay, relay.network.mail_server());
+    let at = |name: &str| relay.folder().join(name).display().to_string();
+    let export = fs::read(at("receive.txt")).expect("the export");
+    for (output, report) in [
+        ("new.toml", "new.toml"),
+        ("new.toml", "./../new.toml"),
+        ("new.toml", "recipients-example.com.txt"),
+        ("receive.txt", "table.txt"),
+        ("new.toml", "send.xml"),
+    ] {
+        let report = match report.strip_prefix("./..") {
+            Some(rest) => {
+                let own = relay.folder().file_name().expect("its name");
+                let own = own.to_string_lossy();
+                format!("{}/../{own}{rest}", relay.folder().display())
+            }
+            None => at(report),
+        };
+        let both = ["--force", "--output", &at(output), "--report", &report];
+        let ran = import(&relay, &both).expect_code(2);
+        assert!(!relay.folder().join("new.toml").exists(), "{}", ran.text());
+    }
+    assert_eq!(fs::read(at("receive.txt")).expect("it stays"), export);
+}

@@ -3,7 +3,7 @@
 //! What comes out has been read by the reader of configurations; here the open-relay battery is played on it
 //! before anything is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,20 +22,25 @@ use crate::output::{self, say};
 
 pub fn command(cli: &Cli, source: &ImportSource) -> Outcome {
     let environment = daemon::environment();
-    let (imported, to) = match source {
+    let (imported, to, read) = match source {
         ImportSource::Postfix { directory, to } => {
             let folder = Folder(directory.clone());
-            (import::postfix(&folder, &environment), to)
+            let read = ["main.cf", "master.cf"].map(|name| directory.join(name));
+            (import::postfix(&folder, &environment), to, read.to_vec())
         }
         ImportSource::Iis { file, to } => {
             let octets = named_file(file, FILE_BYTES_MAX)?;
-            (import::iis(&name_of(file), &octets, &environment), to)
+            let imported = import::iis(&name_of(file), &octets, &environment);
+            (imported, to, vec![file.clone()])
         }
-        ImportSource::Exchange(named) => (exchange(named, &environment)?, &named.to),
+        ImportSource::Exchange(named) => {
+            let imported = exchange(named, &environment)?;
+            (imported, &named.to, named.files.clone())
+        }
     };
     let imported = imported.map_err(|refused| Failure::Configuration(refused.to_string()))?;
     let judgement = proved(&imported)?;
-    write(cli, to, &imported, judgement)
+    write(cli, to, &read, &imported, judgement)
 }
 
 fn exchange(
@@ -102,14 +107,22 @@ fn proved(imported: &Imported) -> Result<Judgement, Failure> {
     Ok(judgement)
 }
 
-fn write(cli: &Cli, to: &ImportTo, imported: &Imported, judgement: Judgement) -> Outcome {
+fn write(
+    cli: &Cli,
+    to: &ImportTo,
+    read: &[PathBuf],
+    imported: &Imported,
+    judgement: Judgement,
+) -> Outcome {
     let lists = lists(cli, to, imported)?;
     let lists_too = lists.iter().map(|(path, _)| path);
-    for path in [&to.output, &to.report]
+    let written: Vec<&PathBuf> = [&to.output, &to.report]
         .into_iter()
         .flatten()
         .chain(lists_too)
-    {
+        .collect();
+    apart(&written, read)?;
+    for path in written {
         if path.exists() && !to.force {
             let path = path.display();
             return Err(Failure::No(format!(
@@ -150,6 +163,33 @@ fn write(cli: &Cli, to: &ImportTo, imported: &Imported, judgement: Judgement) ->
         eprint!("{table}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to write two things into one file, or into one that was read.
+fn apart(written: &[&PathBuf], read: &[PathBuf]) -> Result<(), Failure> {
+    let mut taken: BTreeSet<PathBuf> = BTreeSet::new();
+    let read: BTreeSet<PathBuf> = read.iter().map(|path| whole(path)).collect();
+    for path in written {
+        let (name, whole) = (path.display(), whole(path));
+        let why = match (read.contains(&whole), taken.insert(whole)) {
+            (true, _) => "what is imported is not written over",
+            (_, false) => "configuration, table and lists of recipients are each a file of its own",
+            _ => continue,
+        };
+        return Err(Failure::Usage(format!("{name}: {why}")));
+    }
+    Ok(())
+}
+
+/// Which file a path means, there already or not.
+fn whole(path: &Path) -> PathBuf {
+    let folder = || {
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    let there = fs::canonicalize(path).ok().or_else(folder);
+    there.unwrap_or_else(|| path.to_owned())
 }
 
 /// The lists that belong beside the configuration, with where each goes.
