@@ -373,7 +373,8 @@ pub struct ImportExchange {
     /// give, by Format-List, Export-Clixml, ConvertTo-Json or Export-Csv, and LDIF of ldifde or ldapsearch.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// The server whose receive connectors are meant. Default: the first that the files name.
+    /// The server whose receive connectors, or virtual servers, are meant. Default: the first that the
+    /// files name.
     #[arg(long, value_name = "NAME")]
     pub server: Option<String>,
     /// Where the mailboxes are, a host or an address, with or without a port; may be given again.

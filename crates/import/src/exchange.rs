@@ -16,6 +16,7 @@ mod ldif;
 mod legacy;
 mod limits;
 mod listeners;
+mod permissions;
 mod receive;
 mod recipients;
 mod rest;
@@ -56,7 +57,7 @@ impl Export {
 /// What is not in the export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wishes {
-    /// The server whose receive connectors are meant; the first one that is named, if none is.
+    /// The server whose receive connectors, or virtual servers, are meant; the first one that is named, if none is.
     pub server: Option<String>,
     /// Where the mailboxes are: hosts, addresses, with or without a port. The server of Exchange, if none is
     /// named.
@@ -118,7 +119,7 @@ pub fn exchange(
         draft: Draft::new(&title),
         report: Report::default(),
     };
-    legacy::write(&mut work, &mut found);
+    legacy::write(&mut work, &mut found, wishes.server.as_deref());
     let lists = translate(&mut work, &found, wishes)?;
     let Work { draft, mut report } = work;
     let names: Vec<&str> = exports.iter().map(|export| &*export.name).collect();
@@ -154,7 +155,9 @@ fn guards(text: &str) -> Vec<String> {
     for line in text.lines() {
         if line.starts_with('[') {
             let head = line.split(" # ").next().unwrap_or("").trim_end();
-            relay = head == "[relay]" || head.ends_with(".relay]");
+            // A listener or a route may be called relay itself.
+            let own = head.strip_prefix("[listener.");
+            relay = head == "[relay]" || own.is_some_and(|own| own.ends_with(".relay]"));
         }
         let guard = KEYS.iter().any(|key| line.starts_with(key));
         if guard && (!relay || line.starts_with("signed_in")) {

@@ -148,8 +148,10 @@ impl Object {
         if is("msExchRecipientPolicy") || has(&["gatewayProxy"]) {
             return Some(Kind::RecipientPolicy);
         }
-        let kinds: [(&[&str], Kind); 9] = [
-            (&["RemoteIPRanges", "Bindings"], Kind::ReceiveConnector),
+        let kinds: [(&[&str], Kind); 10] = [
+            // A part of one must not get lost: it may keep clients from another one.
+            (&["RemoteIPRanges"], Kind::ReceiveConnector),
+            (&["Bindings"], Kind::ReceiveConnector),
             (&["AddressSpaces"], Kind::SendConnector),
             (&["DomainName", "DomainType"], Kind::AcceptedDomain),
             (&["DomainName", "TNEFEnabled"], Kind::RemoteDomain),

@@ -8,9 +8,21 @@ pub(super) fn objects(file: &str, text: &str) -> Vec<Object> {
     let mut current: Option<Object> = None;
     // The property that goes on in the next line.
     let mut open: Option<(String, usize, String)> = None;
+    let mut gap = false;
     for (number, line) in text.lines().enumerate() {
+        let indented = line.starts_with([' ', '\t']);
         let line = line.trim_end();
         let number = number + 1;
+        // An empty line of a value is indented as its others are, of which one follows.
+        if indented && line.is_empty() {
+            gap = true;
+            continue;
+        }
+        let goes_on = indented && named(line).is_none();
+        if std::mem::take(&mut gap) && !goes_on {
+            close(&mut current, &mut open);
+            objects.extend(current.take());
+        }
         if let Some((name, value)) = named(line) {
             close(&mut current, &mut open);
             // A property that is there already begins another object.
@@ -19,7 +31,7 @@ pub(super) fn objects(file: &str, text: &str) -> Vec<Object> {
             }
             current.get_or_insert_with(|| Object::new(file, number));
             open = Some((name.to_owned(), number, value.to_owned()));
-        } else if line.starts_with([' ', '\t']) && !line.trim().is_empty() {
+        } else if goes_on {
             if let Some((_, _, value)) = &mut open {
                 value.push(' ');
                 value.push_str(line.trim());

@@ -1,6 +1,8 @@
 //! Exchange 2000 and 2003, from the directory: virtual servers, which are those of IIS under other names, SMTP
 //! connectors, and recipient policies, which name the domains.
 
+use std::collections::BTreeSet;
+
 use super::export::{Kind, Object};
 use super::{Found, Work};
 use crate::iis::metabase::{Key, Property};
@@ -63,13 +65,12 @@ const OF_CONNECTORS: [(&str, &str); 4] = [
 
 /// Virtual servers become listeners at once; connectors and policies become what Exchange has had in their
 /// place since 2007, and go the same way.
-pub(super) fn write(work: &mut Work, found: &mut Found) {
-    let servers: Vec<Key> = found.of(Kind::VirtualServer).map(key).collect();
+pub(super) fn write(work: &mut Work, found: &mut Found, server: Option<&str>) {
+    let own = of_server(work, found, server);
+    let servers: Vec<Key> = own.iter().map(|object| key(object)).collect();
     let every: Vec<&Key> = servers.iter().collect();
     virtual_servers(work, &every, None);
-    for object in found.of(Kind::VirtualServer) {
-        rest(work, object);
-    }
+    rest(work, &own);
     let connectors: Vec<Object> = found.of(Kind::SmtpConnector).map(connector).collect();
     let domains: Vec<Object> = found
         .of(Kind::RecipientPolicy)
@@ -87,11 +88,42 @@ pub(super) fn write(work: &mut Work, found: &mut Found) {
     );
 }
 
+/// The virtual servers of one server of Exchange: the named one, or the first.
+fn of_server<'a>(work: &mut Work, found: &'a Found, server: Option<&str>) -> Vec<&'a Object> {
+    let mut all = found.of(Kind::VirtualServer);
+    let first = all.find_map(server_of);
+    let server = server.map(str::to_owned).or(first);
+    let mut own = Vec::new();
+    for object in found.of(Kind::VirtualServer) {
+        match (&server, server_of(object)) {
+            (Some(server), Some(other)) if !server.eq_ignore_ascii_case(&other) => {
+                let why = format!("of another server: --server {other} takes it");
+                let origin = object.origin("cn");
+                work.tell(Fate::NotTranslated, &origin, "[listener.NAME]", &why);
+            }
+            _ => own.push(object),
+        }
+    }
+    own
+}
+
+/// `CN=1,CN=SMTP,CN=Protocols,CN=EX01,CN=Servers,...`
+fn server_of(object: &Object) -> Option<String> {
+    let path = object.text("dn")?.to_ascii_lowercase();
+    let at = path.find(",cn=protocols,cn=")? + ",cn=protocols,cn=".len();
+    let name = object.text("dn")?.get(at..)?.split(',').next()?;
+    Some(name.trim().to_owned())
+}
+
 fn key(object: &Object) -> Key {
     let properties = ATTRIBUTES.iter().filter_map(|&(attribute, name)| {
         let property = object.get(attribute)?;
         let texts: Vec<&str> = property.values.iter().map(|value| &*value.text).collect();
-        let value = texts.join("\n");
+        // A list of clients of which something is missing is one that cannot be read: an empty one would permit all.
+        let value = match property.cut {
+            true => "cut".to_owned(),
+            false => texts.join("\n"),
+        };
         Some((
             name.to_owned(),
             Property {
@@ -120,18 +152,20 @@ const BOOKKEEPING: [&str; 8] = [
     "name",
 ];
 
-fn rest(work: &mut Work, object: &Object) {
-    let told: Vec<Origin> = work
-        .report
-        .rows()
-        .iter()
-        .map(|row| row.origin.clone())
+fn rest(work: &mut Work, servers: &[&Object]) {
+    let rows = work.report.rows().iter();
+    let told: BTreeSet<(String, usize, String)> = rows
+        .map(|row| &row.origin)
+        .map(|origin| (origin.file.clone(), origin.line, origin.name.clone()))
         .collect();
-    for (name, property) in &object.properties {
-        let origin = object.origin(name);
-        let is_setting = name.starts_with("msexch") && !BOOKKEEPING.contains(&&**name);
-        if is_setting && !property.values.is_empty() && !told.contains(&origin) {
-            work.tell(Fate::NotTranslated, &origin, "", "without a counterpart");
+    for object in servers {
+        for (name, property) in &object.properties {
+            let origin = object.origin(name);
+            let is_setting = name.starts_with("msexch") && !BOOKKEEPING.contains(&&**name);
+            let place = (origin.file.clone(), origin.line, origin.name.clone());
+            if is_setting && !property.values.is_empty() && !told.contains(&place) {
+                work.tell(Fate::NotTranslated, &origin, "", "without a counterpart");
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Receive connectors, read: which of them count, and what each permits.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::export::{Kind, Object};
+use super::permissions::{Permissions, Permitted};
 use super::rights::Connector;
 use super::values;
 use super::{Found, Work};
@@ -9,12 +12,16 @@ use crate::report::Fate;
 
 /// A connector with more ranges is served as one that is not known whole.
 const RANGES_MAX: usize = 1_500;
-/// So many connectors are read, and so many addresses of each.
+/// One server has no more connectors, with no more ranges and addresses in all: who may do what is worked out for each of them
+/// against all others.
 const CONNECTORS_MAX: usize = 200;
-const BINDS_MAX: usize = 20;
+const ALL_RANGES_MAX: usize = 6_000;
+const BINDS_MAX: usize = 64;
 
-/// What has to be known of a connector: without it, it cannot be said what it permits.
-const NEEDED: [&str; 3] = ["PermissionGroups", "AuthMechanism", "Enabled"];
+/// What has to be known of a connector: without it, it cannot be said what it permits, and whom it keeps from
+/// another one that permits more.
+const NEEDED: [&str; 4] = ["PermissionGroups", "AuthMechanism", "Enabled", "RequireTLS"];
+const NEEDED_LISTS: [&str; 2] = ["Bindings", "RemoteIPRanges"];
 
 /// Ports on which the parts of Exchange talk to each other.
 const INNER: [(&str, u16); 3] = [
@@ -29,50 +36,95 @@ pub(super) fn read<'a>(
     found: &'a Found,
     server: Option<&str>,
 ) -> Result<Vec<Connector<'a>>, Refused> {
-    let all: Vec<&Object> = found
-        .of(Kind::ReceiveConnector)
-        .take(CONNECTORS_MAX)
-        .collect();
+    let all: Vec<&Object> = found.of(Kind::ReceiveConnector).collect();
     let first = all.iter().find_map(|object| server_of(object));
     let server = server.map(str::to_owned).or(first);
     let fronted = all
         .iter()
         .any(|object| object.names("TransportRole", "FrontendTransport"));
+    let mut own: Vec<&Object> = Vec::new();
+    for object in &all {
+        match (&server, server_of(object)) {
+            (Some(server), Some(other)) if !server.eq_ignore_ascii_case(&other) => {
+                let why = format!("of another server: --server {other} takes its connectors");
+                let origin = object.origin("Name");
+                work.tell(Fate::NotTranslated, &origin, "[listener.NAME]", &why);
+            }
+            _ => own.push(object),
+        }
+    }
+    is_whole(&own)?;
+    let permitted = Permitted::read(work, found, &all);
     let mut connectors = Vec::new();
-    for object in all {
-        let origin = object.origin("Name");
-        if let Some(missing) = NEEDED.iter().find(|name| object.text(name).is_none()) {
-            let why = format!(
-                "{origin}: the receive connector {} has no {missing}: export all its properties, with Format-List alone",
-                mail::escaped(&object.name())
-            );
-            return Err(Refused(why));
-        }
-        let own = server_of(object);
-        if let (Some(server), Some(own)) = (&server, own)
-            && !server.eq_ignore_ascii_case(&own)
-        {
-            let why = format!("of another server: --server {own} takes its connectors");
-            work.tell(Fate::NotTranslated, &origin, "[listener.NAME]", &why);
-            continue;
-        }
+    let (mut ranges, mut binds) = (0, BTreeSet::new());
+    for object in own {
         if object.flag("Enabled") != Some(true) {
             let why = "not enabled: no listener";
             work.tell(Fate::Translated, &object.origin("Enabled"), "", why);
             continue;
         }
-        let connector = one(work, found, object);
+        let connector = one(work, &permitted, object)?;
         if fronted && is_inner(&connector) {
             let why = "for mail between parts of Exchange alone";
+            let origin = object.origin("Name");
             work.tell(Fate::NotTranslated, &origin, "[listener.NAME]", why);
             continue;
+        }
+        ranges += connector.ranges.len();
+        binds.extend(connector.binds.iter().copied());
+        if connectors.len() == CONNECTORS_MAX || ranges > ALL_RANGES_MAX || binds.len() > BINDS_MAX
+        {
+            let why = "too many receive connectors of one server, or too many ranges or addresses in them";
+            return Err(refused(object, why));
         }
         connectors.push(connector);
     }
     Ok(connectors)
 }
 
-fn server_of(object: &Object) -> Option<String> {
+/// Refuses connectors of which something is not known that has to be, and those that are there twice.
+fn is_whole(own: &[&Object]) -> Result<(), Refused> {
+    let mut names: BTreeMap<String, &Object> = BTreeMap::new();
+    for object in own {
+        let missing = NEEDED.iter().find(|name| object.text(name).is_none());
+        let missing = missing.or_else(|| NEEDED_LISTS.iter().find(|name| !object.has(name)));
+        if let Some(missing) = missing {
+            let why =
+                format!("it has no {missing}: export all its properties, with Format-List alone");
+            return Err(refused(object, &why));
+        }
+        for flag in ["Enabled", "RequireTLS"] {
+            if object.flag(flag).is_none() {
+                let why = format!("its {flag} is neither True nor False");
+                return Err(refused(object, &why));
+            }
+        }
+        for words in ["PermissionGroups", "AuthMechanism"] {
+            let number = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit());
+            if object.items(words).iter().any(|(word, _)| number(word)) {
+                let why =
+                    format!("its {words} is a number: export it with Format-List or Export-Clixml");
+                return Err(refused(object, &why));
+            }
+        }
+        if let Some(before) = names.insert(object.name().to_ascii_lowercase(), object) {
+            let why = format!(
+                "it is at {} already: name the newer export alone",
+                before.origin("Name")
+            );
+            return Err(refused(object, &why));
+        }
+    }
+    Ok(())
+}
+
+fn refused(object: &Object, why: &str) -> Refused {
+    let (origin, name) = (object.origin("Name"), object.name());
+    let name = mail::escaped(&name);
+    Refused(format!("{origin}: the receive connector {name}: {why}"))
+}
+
+pub(super) fn server_of(object: &Object) -> Option<String> {
     let named = object.text("Server").map(str::to_owned);
     named.or_else(|| {
         let (server, _) = object.text("Identity")?.split_once('\\')?;
@@ -89,20 +141,21 @@ fn is_inner(connector: &Connector<'_>) -> bool {
     !connector.binds.is_empty() && binds.all(|bind| inner(bind.port()))
 }
 
-fn one<'a>(work: &mut Work, found: &Found, object: &'a Object) -> Connector<'a> {
+fn one<'a>(
+    work: &mut Work,
+    permitted: &Permitted,
+    object: &'a Object,
+) -> Result<Connector<'a>, Refused> {
     let mut binds = Vec::new();
-    for (text, line) in object.items("Bindings") {
-        let mut origin = object.origin("Bindings");
-        origin.line = line;
-        match values::bind(&text).filter(|_| binds.len() < BINDS_MAX) {
-            Some(bind) => binds.push(bind),
-            None => work.tell(
-                Fate::NotTranslated,
-                &origin,
-                "listener.NAME.bind",
-                "no address and port",
-            ),
-        }
+    for (text, _) in object.items("Bindings") {
+        // Where it may listen besides, it may keep clients from a connector that permits more.
+        let bind = values::bind(&text);
+        let why = "its Bindings cannot be read: each is an address and a port";
+        binds.push(bind.ok_or_else(|| refused(object, why))?);
+    }
+    if object.get("Bindings").is_some_and(|property| property.cut) {
+        let why = "its Bindings are cut short: export them after $FormatEnumerationLimit = -1";
+        return Err(refused(object, why));
     }
     let (mut ranges, mut unread) = (Vec::new(), 0);
     for (text, _) in object.items("RemoteIPRanges") {
@@ -129,110 +182,30 @@ fn one<'a>(work: &mut Work, found: &Found, object: &'a Object) -> Connector<'a> 
     let may = |group: &str| object.names("PermissionGroups", group);
     let by = |mechanism: &str| object.names("AuthMechanism", mechanism);
     let trusted = by("ExternalAuthoritative") && may("ExchangeServers");
-    let permissions = permissions(work, found, object);
-    let anonymous = may("AnonymousUsers") && !permissions.submit_denied;
+    let permissions = permitted.at(object);
+    let anonymous = may("AnonymousUsers");
     let signs_in = by("BasicAuth") || by("BasicAuthRequireTLS") || by("Integrated");
-    Connector {
+    let (submits, relays) = (!permissions.submit_denied, !permissions.relay_denied);
+    spoofing(work, &permissions, object, anonymous);
+    Ok(Connector {
         object,
         name: object.name(),
+        role: object.text("TransportRole").unwrap_or("").to_owned(),
         binds,
         ranges,
         incomplete: cut || unread > 0,
-        anonymous: anonymous || trusted,
-        relays: (anonymous && permissions.anonymous_relays && !permissions.relay_denied) || trusted,
-        users: may("ExchangeUsers")
-            && signs_in
-            && !permissions.relay_denied
-            && !permissions.submit_denied,
+        anonymous: (anonymous || trusted) && submits,
+        relays: (anonymous && permissions.anonymous_relays || trusted) && submits && relays,
+        users: may("ExchangeUsers") && signs_in && submits && relays,
         tls: object.flag("RequireTLS") == Some(true),
+    })
+}
+
+/// Anonymous clients without this right cannot use senders of accepted domains.
+fn spoofing(work: &mut Work, permissions: &Permissions, object: &Object, anonymous: bool) {
+    if anonymous && permissions.anonymous_submits && !permissions.anonymous_as_own {
+        let why = "senders of accepted domains are refused from its anonymous clients there, and not here: a [[screen]] with when.from may";
+        let origin = object.origin("PermissionGroups");
+        work.tell(Fate::NotTranslated, &origin, "senders", why);
     }
-}
-
-/// What Get-ADPermission says of a connector.
-#[derive(Default)]
-struct Permissions {
-    anonymous_relays: bool,
-    relay_denied: bool,
-    submit_denied: bool,
-}
-
-const RELAY: &str = "ms-Exch-SMTP-Accept-Any-Recipient";
-const SUBMIT: &str = "ms-Exch-SMTP-Submit";
-
-fn permissions(work: &mut Work, found: &Found, connector: &Object) -> Permissions {
-    let mut all = Permissions::default();
-    for object in found
-        .of(Kind::Permission)
-        .filter(|object| is_about(object, connector))
-    {
-        let origin = object.origin("ExtendedRights");
-        let (relay, submit) = (
-            object.names("ExtendedRights", RELAY),
-            object.names("ExtendedRights", SUBMIT),
-        );
-        let cut = object
-            .get("ExtendedRights")
-            .is_some_and(|property| property.cut);
-        // What is not said to permit, denies.
-        if object.flag("Deny") != Some(false) {
-            all.relay_denied |= relay || cut;
-            all.submit_denied |= submit || cut;
-            if relay || submit || cut {
-                let why = "what is denied to anybody here is denied to all";
-                work.tell(Fate::Changed, &origin, "relay.allow", why);
-            }
-        } else if is_anonymous(object) {
-            all.anonymous_relays |= relay;
-            let why = match relay {
-                true => "clients of this connector may relay",
-                false => "no right to relay",
-            };
-            work.tell(Fate::Translated, &origin, "relay.allow", why);
-        } else if relay {
-            let why = "who is meant is not known here: a user, or who has signed in";
-            work.tell(Fate::NotTranslated, &origin, "relay.allow", why);
-        }
-    }
-    all
-}
-
-/// `EX01\Relay`, a path with `/`, or a distinguished name.
-fn is_about(permission: &Object, connector: &Object) -> bool {
-    let Some(identity) = permission.text("Identity") else {
-        return false;
-    };
-    let same = |name: &str| {
-        connector
-            .text(name)
-            .is_some_and(|text| text.eq_ignore_ascii_case(identity))
-    };
-    if same("Identity") || same("DistinguishedName") || same("Name") {
-        return true;
-    }
-    let Some(name) = connector.text("Name") else {
-        return false;
-    };
-    let server = server_of(connector)
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let identity = identity.to_ascii_lowercase();
-    let last = identity.rsplit(['\\', '/']).next().unwrap_or("");
-    let leading = identity
-        .strip_prefix("cn=")
-        .and_then(|rest| rest.split(",cn=").next());
-    let named = last == name.to_ascii_lowercase() || leading == Some(&*name.to_ascii_lowercase());
-    named
-        && !server.is_empty()
-        && identity
-            .split(['\\', '/', ',', '='])
-            .any(|part| part == server)
-}
-
-/// NT AUTHORITY\ANONYMOUS LOGON, which has other names in other languages.
-fn is_anonymous(permission: &Object) -> bool {
-    let user = permission.text("User").unwrap_or("").to_ascii_uppercase();
-    user == "S-1-5-7"
-        || ["ANONYMOUS LOGON", "ANONYMOUS-ANMELDUNG"]
-            .iter()
-            .any(|name| user.ends_with(name))
 }

@@ -3,7 +3,7 @@
 //! Of all connectors at an address and port, the one with the narrowest range around a client serves it. So
 //! each connector has a share of the clients, and a client the rights of one connector.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::export::Object;
@@ -13,6 +13,8 @@ use crate::addresses::Addresses;
 pub(super) struct Connector<'a> {
     pub object: &'a Object,
     pub name: String,
+    /// The part of Exchange that listens: each has its own connectors alone.
+    pub role: String,
     pub binds: Vec<SocketAddr>,
     pub ranges: Vec<Addresses>,
     /// Whether it has ranges that are not among these.
@@ -91,7 +93,7 @@ fn shares(connectors: &[Connector<'_>], variant: &[usize]) -> Vec<(usize, Addres
         if let Some((_, part)) = parts.iter_mut().find(|(of, _)| *of == number) {
             part.push(free);
         }
-        taken = taken.union(range);
+        taken.insert(range);
     }
     let whole = parts
         .into_iter()
@@ -140,7 +142,7 @@ fn of_variant(connectors: &[Connector<'_>], variant: &[usize], secured: bool) ->
     rights.without(&doubtful(&members, secured))
 }
 
-/// Where ranges cross, it is not certain whose clients these are: they have what both give, and nothing else.
+/// Where ranges cross or are the same, it is not certain whose clients these are: they have what both give, and nothing else.
 fn doubtful(members: &[&Connector<'_>], secured: bool) -> Rights {
     let mut crossed: [Vec<Addresses>; 3] = Default::default();
     for (number, one) in members.iter().enumerate() {
@@ -278,6 +280,15 @@ fn variants(
         }
     } else if beside.iter().any(|other| other.ip().is_unspecified()) {
         return None;
+    }
+    // Of two parts of Exchange one has the port, and serves it by its own connectors.
+    for variant in variants.clone() {
+        let mut by_role: BTreeMap<&str, Variant> = BTreeMap::new();
+        for number in variant {
+            let role = connectors.get(number).map_or("", |one| &*one.role);
+            by_role.entry(role).or_default().push(number);
+        }
+        variants.extend(by_role.into_values());
     }
     variants.sort();
     variants.dedup();

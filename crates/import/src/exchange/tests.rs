@@ -415,14 +415,16 @@ struct Modelled {
     enabled: bool,
     trusted: bool,
     tls: bool,
+    /// Sending anywhere is denied to somebody.
+    denied: bool,
 }
 
 const BINDS: [&str; 3] = ["0.0.0.0:25", "192.0.2.25:25", "0.0.0.0:587"];
 
 fn modelled() -> impl Strategy<Value = Modelled> {
     let range = (0u8..16, 0u8..16).prop_map(|(a, b)| (a.min(b), a.max(b)));
-    (0usize..3, range, any::<[bool; 6]>()).prop_map(
-        |(bind, range, [anonymous, relays, users, off, trusted, tls])| Modelled {
+    (0usize..3, range, any::<[bool; 7]>()).prop_map(
+        |(bind, range, [anonymous, relays, users, off, trusted, tls, denied])| Modelled {
             bind,
             range,
             anonymous,
@@ -431,6 +433,7 @@ fn modelled() -> impl Strategy<Value = Modelled> {
             enabled: !off || users,
             trusted: trusted && relays,
             tls: tls && off,
+            denied: denied && tls,
         },
     )
 }
@@ -482,12 +485,15 @@ fn exported(connectors: &[Modelled]) -> String {
         if one.relays && !one.trusted {
             text += &permitted(&name);
         }
+        if one.denied {
+            text += &permitted(&name).replace("Deny : False", "Deny : True");
+        }
     }
     text
 }
 
 /// What Exchange answers, in the words of its documentation: the connector with the narrowest range decides; of two that
-/// are equally narrow, or where it is not certain which ones listen, the one that permits.
+/// are equally narrow it is not known which.
 fn of_exchange(
     connectors: &[Modelled],
     local: SocketAddr,
@@ -511,10 +517,10 @@ fn of_exchange(
     let permits = |one: &&&Modelled| {
         let anonymous = one.anonymous || one.trusted;
         let by_user = one.users && !one.trusted && signed_in;
-        let relay = one.trusted || one.anonymous && one.relays || by_user;
+        let relay = !one.denied && (one.trusted || one.anonymous && one.relays || by_user);
         (tls || !one.tls) && if hosted { anonymous || by_user } else { relay }
     };
-    narrowest.filter(permits).count() > 0
+    least.is_some() && narrowest.clone().all(|one| permits(&one))
 }
 
 proptest! {
@@ -607,6 +613,7 @@ fn what_is_certain_is_kept() {
         enabled: true,
         trusted: false,
         tls: false,
+        denied: false,
     };
     let everybody = Modelled {
         range: (0, 15),
@@ -649,4 +656,256 @@ fn what_is_certain_is_kept() {
         }
     }
     assert_eq!(asked, 68);
+}
+
+/// What the directory denies is denied to clients that are secured externally, too, at whatever connector.
+#[test]
+fn what_is_denied_is_denied_to_all() {
+    let secured = connector(
+        "Secured",
+        "0.0.0.0:25",
+        "10.0.0.0/24",
+        "ExchangeServers",
+        "ExternalAuthoritative",
+    );
+    let denied = |identity: &str, rights: &str| {
+        format!(
+            "User : MS Exchange\\Externally Secured Servers\nIdentity : {identity}\nDeny : True\n{rights}\n\n"
+        )
+    };
+    let relay = "ExtendedRights : {ms-Exch-SMTP-Accept-Any-Recipient}";
+    for (permission, relays) in [
+        (String::new(), true),
+        (denied("EX01\\Secured", relay), false),
+        (
+            denied("example.com/Configuration/EX01/Secured", relay),
+            false,
+        ),
+        // A name that was wrapped within a word.
+        (denied("EX01\\Secu\n       red", relay), false),
+        // Another name for it, for all that is known.
+        (denied("Sécured", relay), false),
+        (
+            denied(
+                "EX01\\Secured",
+                "AccessRights : {GenericAll}\nExtendedRights :",
+            ),
+            false,
+        ),
+        (
+            denied(
+                "EX01\\Secured",
+                "AccessRights : {ExtendedRight}\nExtendedRights : {Receive-As}",
+            ),
+            true,
+        ),
+    ] {
+        let text = format!("{secured}{permission}{DOMAIN}");
+        let imported = imported(&[file("a.txt", &text)]);
+        let allowed = bare(&imported).contains("[relay]\nallow = [\n  \"10.0.0.0/24\",\n]");
+        assert_eq!(allowed, relays, "{permission}\n{}", imported.report);
+    }
+    // What permits counts for the connector alone that has the very name.
+    let text = connector(
+        "Relay 1",
+        "0.0.0.0:25",
+        "10.0.0.0/24",
+        "AnonymousUsers",
+        "Tls",
+    ) + &permitted("Relay1")
+        + DOMAIN;
+    let imported = imported(&[file("a.txt", &text)]);
+    holds(&imported, &["[relay]\nallow = []\n"]);
+    let told = imported.report.to_string();
+    assert!(
+        told.contains("of a connector that is not among the files"),
+        "{told}"
+    );
+}
+
+/// Of two connectors that are equally narrow, and of two parts of Exchange at one port, it is not known which serves.
+#[test]
+fn what_either_of_two_connectors_may_serve_has_the_rights_of_both() {
+    let everybody = connector(
+        "All",
+        "0.0.0.0:25",
+        "0.0.0.0-255.255.255.255",
+        "AnonymousUsers",
+        "Tls",
+    );
+    let relay = connector("Relay", "0.0.0.0:25", "10.0.0.0/8", "AnonymousUsers", "Tls")
+        + &permitted("Relay");
+    let same = connector("Same", "0.0.0.0:25", "10.0.0.0/8", "AnonymousUsers", "Tls");
+    let role =
+        |text: &str, role: &str| text.replace("Name :", &format!("TransportRole : {role}\nName :"));
+    let text = format!("{everybody}{relay}{same}{DOMAIN}");
+    holds(
+        &imported(&[file("a.txt", &text)]),
+        &["[relay]\nallow = []\n"],
+    );
+    let of_roles = |one: &str, other: &str| {
+        let text = role(&everybody, one) + &role(&relay, other) + DOMAIN;
+        imported(&[file("a.txt", &text)])
+    };
+    holds(
+        &of_roles("FrontendTransport", "HubTransport"),
+        &["[relay]\nallow = []\n"],
+    );
+    holds(
+        &of_roles("FrontendTransport", "FrontendTransport"),
+        &["[relay]\nallow = [\n  \"10.0.0.0/8\",\n]\n"],
+    );
+}
+
+#[test]
+fn a_connector_that_may_keep_clients_from_another_is_known_whole() {
+    let relay = connector("Relay", "0.0.0.0:25", "10.0.0.0/8", "AnonymousUsers", "Tls")
+        + &permitted("Relay");
+    let narrow = connector("Narrow", "0.0.0.0:25", "10.0.0.5", "AnonymousUsers", "Tls");
+    let comment = |lines: &str| {
+        narrow.replace(
+            "PermissionGroups",
+            &format!("Comment : one{lines}\nPermissionGroups"),
+        )
+    };
+    for (text, refused) in [
+        (comment("\n          \n          two"), None),
+        (
+            comment("\n\n          two"),
+            Some("has no PermissionGroups"),
+        ),
+        (
+            format!("{narrow}{narrow}"),
+            Some("it is at a.txt:16 already"),
+        ),
+        (
+            narrow.replace("0.0.0.0:25", "10.0.0.1:25, 10.0.0.2:25..."),
+            Some("cut short"),
+        ),
+        (
+            narrow.replace(
+                "0.0.0.0:25",
+                "Microsoft.Exchange.Data.MultiValuedProperty`1",
+            ),
+            Some("cannot be read"),
+        ),
+        (
+            narrow.replace("Enabled : True", "Enabled : Wahr"),
+            Some("neither True nor False"),
+        ),
+        (
+            narrow.replace(": AnonymousUsers", ": 5"),
+            Some("is a number"),
+        ),
+        (
+            narrow.replace("RequireTLS", "Other"),
+            Some("has no RequireTLS"),
+        ),
+    ] {
+        let all = format!("{relay}{text}{DOMAIN}");
+        let made = exchange(
+            &[file("a.txt", &all)],
+            &Wishes::default(),
+            &Environment::default(),
+        );
+        match (made, refused) {
+            (Ok(imported), None) => holds(
+                &imported,
+                &[
+                    "[relay]\nallow = [\n  \"10.0.0.0/30\",\n  \"10.0.0.4\",\n  \"10.0.0.6-10.255.255.255\",\n]",
+                ],
+            ),
+            (made, expected) => {
+                let why = made.map(|imported| imported.configuration).unwrap_err().0;
+                assert!(why.contains(expected.unwrap_or("?")), "{why}\n{text}");
+            }
+        }
+    }
+}
+
+/// A name of ours that is a word of ours, too.
+#[test]
+fn what_a_listener_called_relay_says_must_not_get_lost() {
+    let kept = guards(
+        "[listener.relay]\nauth = \"required\"\n[route.relay]\ntls = \"require\"\n[listener.relay.relay]\nallow = []\n[relay]\nallow = []\n",
+    );
+    assert_eq!(kept, ["auth = \"required\"", "tls = \"require\""]);
+}
+
+#[test]
+fn senders_of_our_own_domains_are_told_of() {
+    let everybody = connector(
+        "All",
+        "0.0.0.0:25",
+        "0.0.0.0-255.255.255.255",
+        "AnonymousUsers",
+        "Tls",
+    );
+    let right = |right: &str| permitted("All").replace("Accept-Any-Recipient", right);
+    let told = |rights: &[&str]| {
+        let rights: String = rights.iter().map(|name| right(name)).collect();
+        let text = format!("{everybody}{rights}{DOMAIN}");
+        imported(&[file("a.txt", &text)])
+            .report
+            .to_string()
+            .contains("senders of accepted domains")
+    };
+    assert!(told(&["Submit", "Accept-Any-Sender"]));
+    assert!(!told(&[
+        "Submit",
+        "Accept-Any-Sender",
+        "Accept-Authoritative-Domain-Sender"
+    ]));
+    assert!(!told(&[]));
+}
+
+/// One list permits everybody where it cannot be read, or is not there; and another server's listens at the same port.
+#[test]
+fn virtual_servers_of_2003_are_of_one_server_and_their_lists_are_whole() {
+    let second = OF_2003.replace("EX03", "EX04");
+    let second = second.split("dn: CN=Internet").next().unwrap_or("");
+    let second = second.replace(
+        "msExchServerBindings: :25:",
+        "msExchServerBindings: 10.0.0.4:25:",
+    );
+    let both = format!("{OF_2003}{second}");
+    for (server, bind) in [(None, "0.0.0.0:25"), (Some("ex04"), "10.0.0.4:25")] {
+        let wishes = Wishes {
+            server: server.map(str::to_owned),
+            ..Wishes::default()
+        };
+        let imported = exchange(&[file("a.ldf", &both)], &wishes, &Environment::default()).unwrap();
+        assert_eq!(
+            bare(&imported).matches("\nbind = ").count(),
+            1,
+            "{}",
+            imported.configuration
+        );
+        holds(&imported, &[&format!("bind = [\"{bind}\"]\n")]);
+        assert!(
+            imported
+                .report
+                .to_string()
+                .contains("of another server: --server EX0"),
+            "{}",
+            imported.report
+        );
+    }
+    // Who may connect is on a list; who may relay lies in a file that nobody reads.
+    let list = "msExchSmtpRelayIpList:: ";
+    let at = OF_2003.find(list).unwrap();
+    let (before, rest) = OF_2003.split_at(at);
+    let (value, rest) = rest.split_once('\n').unwrap();
+    let unread = format!(
+        "{before}msExchIPSecurity:: {}\nmsExchSmtpRelayIpList:< file:///list\n{rest}",
+        &value[list.len()..]
+    );
+    let imported = imported(&[file("a.ldf", &unread)]);
+    holds(
+        &imported,
+        &[
+            "mode = \"only-list\"\nallow = [\n  \"10.0.0.1\",\n]\n",
+            "[relay]\nallow = []\n",
+        ],
+    );
 }
