@@ -583,6 +583,112 @@ fn routes_and_what_there_is_once_have_forms() {
     assert!(!settings.contains("/configuration/section?"), "{settings}");
 }
 
+/// The value of a hidden field of a page.
+fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
+    let begin = format!("name=\"{name}\" value=\"");
+    let (_, rest) = page
+        .split_once(&*begin)
+        .unwrap_or_else(|| panic!("no {name}: {page}"));
+    rest.split('"').next().unwrap_or_default()
+}
+
+/// Sends a form of the configuration, as a page of the session has it, with these fields.
+fn try_form(setup: &Setup, cookie: &str, page: &str, fields: &[(&str, &str)]) -> String {
+    assert!(page.contains("<form class=\"fields\" method=\"post\"") || page.contains("<textarea"));
+    let (token, seen) = (token_of(page), hidden(page, "seen"));
+    let all = [&[("form", &*token), ("seen", seen)], fields].concat();
+    setup.post("/configuration/try", cookie, &all).out
+}
+
+const WITH_LINES: &str = "[listener.more]\nbind = \"127.0.0.1:0\"\nbanner = \"\"\"Well \\\n    met\"\"\"\n\
+    [domain.\"lists.test\"]\nroute = \"[192.0.2.1]\"\nrecipients = [\n  \"ann\", # the first\n  \
+    # Since the merger:\n  'bob',\n]\n";
+
+#[test]
+fn a_form_keeps_comments_in_lists_and_values_of_many_lines() {
+    let setup = Setup::start(WITH_LINES);
+    let boss = setup.sign_in("boss");
+    // A field of one line would lose the end of the first.
+    let form = setup.page("/configuration/section?key=listener.more", &boss);
+    let (_, area) = form.split_once("<textarea id=\"o-banner\"").expect("lines");
+    assert!(
+        area.contains("&#34;&#34;&#34;Well \\\n    met&#34;"),
+        "{form}"
+    );
+    let fields = [
+        ("of", "listener"),
+        ("key", "listener.more"),
+        ("o.banner", "\"\"\"Well \\\r\n    met\"\"\""),
+        ("o.hostname", "more.test"),
+    ];
+    let now = apply(&setup, &boss, &try_form(&setup, &boss, &form, &fields));
+    let wanted = "banner = \"\"\"Well \\\n    met\"\"\"\nhostname = \"more.test\"\n";
+    assert!(now.contains(wanted), "{now}");
+    let page = setup.page("/configuration/section?key=domain.%22lists.test%22", &boss);
+    let fields = [
+        ("of", "domain"),
+        ("key", "domain.\"lists.test\""),
+        ("o.recipients", "[\"ann\", 'bob', \"eve\"]"),
+    ];
+    let now = apply(&setup, &boss, &try_form(&setup, &boss, &page, &fields));
+    let wanted =
+        "recipients = [\n  \"ann\", # the first\n  # Since the merger:\n  'bob',\n  \"eve\",\n]\n";
+    assert!(now.contains(wanted), "{now}");
+    // The text as a whole, whose lines forms send with CRLF.
+    let crlf = now.replace('\n', "\r\n");
+    fs::write(setup.relay.config(), &crlf).expect("the configuration");
+    setup.relay.command(&["reload"]).expect_code(0);
+    let page = setup.page("/configuration/file", &boss);
+    let text = crlf.replace("# the first", "# the very first");
+    let now = apply(
+        &setup,
+        &boss,
+        &try_form(&setup, &boss, &page, &[("text", &text)]),
+    );
+    assert_eq!(now, text);
+}
+
+#[test]
+fn a_form_changes_nothing_back_that_was_changed_by_hand() {
+    let setup = Setup::start(WITH_LINES);
+    let boss = setup.sign_in("boss");
+    let pages = [
+        "section?key=domain.%22lists.test%22",
+        "change?key=domain.%22lists.test%22.recipients",
+        "file",
+    ];
+    let pages = pages.map(|page| setup.page(&format!("/configuration/{page}"), &boss));
+    let before = fs::read_to_string(setup.relay.config()).expect("the configuration");
+    let text = before.replace("# the first", "# the very first");
+    let section = [
+        ("of", "domain"),
+        ("key", "domain.\"lists.test\""),
+        ("o.recipients", "[\"ann\", 'bob', \"eve\"]"),
+    ];
+    let change = [
+        ("edit", "domain.\"lists.test\".recipients"),
+        ("verb", "set"),
+        ("value", "[\"ann\", 'bob', \"eve\"]"),
+    ];
+    let forms: [&[_]; 3] = [&section, &change, &[("text", &text)]];
+    let all = |status_wanted: u16| {
+        for (page, fields) in pages.iter().zip(forms) {
+            let tried = try_form(&setup, &boss, page, fields);
+            assert_eq!(status(&tried), status_wanted, "{tried}");
+        }
+    };
+    all(200);
+    let by_hand = before.replace("'bob',", "'bob', 'carl',");
+    fs::write(setup.relay.config(), &by_hand).expect("the configuration");
+    all(409);
+    let warned = setup.page("/configuration/file", &boss);
+    assert!(warned.contains("no longer as it was read"), "{warned}");
+    setup.relay.command(&["reload"]).expect_code(0);
+    all(409);
+    let now = fs::read_to_string(setup.relay.config()).expect("the configuration");
+    assert_eq!(now, by_hand);
+}
+
 #[test]
 fn a_protocol_log_is_shown_as_it_was_written() {
     let setup = Setup::start(

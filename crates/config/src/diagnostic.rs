@@ -1,6 +1,10 @@
 use std::fmt;
+use std::ops::Range;
 
 use mail::Place;
+
+/// Stands for each character of what is not for everybody to see.
+pub(crate) const HIDDEN: char = '*';
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +40,27 @@ pub struct Location {
     pub indent: usize,
     /// How many characters are meant.
     pub width: usize,
+}
+
+impl Location {
+    /// What is meant is not for everybody to see.
+    pub(crate) fn hide(&mut self) {
+        self.hide_chars(self.indent..self.indent + self.width);
+    }
+
+    /// What stands behind it is not.
+    pub(crate) fn hide_behind(&mut self) {
+        self.hide_chars(self.indent + self.width..usize::MAX);
+    }
+
+    fn hide_chars(&mut self, range: Range<usize>) {
+        let chars = self.text.chars().enumerate();
+        let hidden = chars.map(|(at, c)| match range.contains(&at) && c.is_alphanumeric() {
+            true => HIDDEN,
+            false => c,
+        });
+        self.text = hidden.collect();
+    }
 }
 
 /// A line under the text: `= help: ...`

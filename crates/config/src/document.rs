@@ -10,9 +10,10 @@ use crate::form::Problem;
 use crate::option::join;
 use crate::options::limits_rate_per_user;
 use crate::settings::{Section, Setting, Settings, quoted};
-use crate::source::{Source, Span};
+use crate::source::{Source, Span, may_be_secret};
 use crate::suggest::{self, nearest};
 use crate::table::{Row, SHORTHANDS, is_section, names_in, options, row};
+use crate::values;
 
 /// The option that is meant then.
 const SHORTHAND_FOR: &str = limits_rate_per_user::MESSAGES.facts.name;
@@ -250,10 +251,16 @@ impl Walk<'_> {
             "*" => mail::escaped(written).to_string(),
             name => name.to_owned(),
         };
+        let takes_secrets = row.definition.expected().contains(values::SECRET_EXPECTED);
         for problem in problems {
             let message = format!("`{name}`{} must be {}", at.within(), problem.expected);
             let settings = &mut self.settings;
-            settings.error_in(&at.key, &problem.span, message, &problem.label);
+            let mut found = settings.at(Severity::Error, &problem.span, message, &problem.label);
+            // One of a list stands on a line without its key.
+            if let Some(location) = found.location.as_mut().filter(|_| takes_secrets) {
+                location.hide();
+            }
+            settings.push(&at.key, Some(problem.span.clone()), found);
         }
     }
 
@@ -264,7 +271,8 @@ impl Walk<'_> {
         } else {
             "key"
         };
-        let label = match nearest(name, known.iter().copied()) {
+        let meant = nearest(name, known.iter().copied());
+        let label = match meant {
             Some(word) => format!("did you mean `{word}`?"),
             None => elsewhere(name, &at.pattern),
         };
@@ -278,7 +286,11 @@ impl Walk<'_> {
             let message = format!("unknown key `{shown}`{}", at.within());
             (at.key.clone(), message)
         };
-        let diagnostic = self.settings.at(Severity::Error, &span, message, &label);
+        let mut diagnostic = self.settings.at(Severity::Error, &span, message, &label);
+        let location = diagnostic.location.as_mut();
+        if let Some(location) = location.filter(|_| meant.is_some_and(may_be_secret)) {
+            location.hide_behind();
+        }
         let diagnostic = if label.is_empty() {
             diagnostic.with_note("help", format!("known here: {}", known.join(", ")))
         } else {

@@ -33,6 +33,7 @@ pub struct Edit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// It gets this value, as TOML; where it is not written yet, it stands at the end of its section.
+    /// What stays in a list keeps its comments.
     Set(String),
     /// It is no longer written. Comments right above it go with it.
     Remove,
@@ -314,6 +315,11 @@ fn set(level: &mut Level<'_>, key: &Key, mut value: Value) -> Result<(), String>
         let Item::Value(old) = item else {
             return Err("is a section in the file: set an option in it".to_owned());
         };
+        if let (Value::Array(old), Value::Array(new)) = (&mut *old, &value)
+            && list::become_same(old, new)
+        {
+            return Ok(());
+        }
         *value.decor_mut() = old.decor().clone();
         *old = value;
         return Ok(());

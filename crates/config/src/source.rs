@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mail::Place;
 
 use crate::Location;
+use crate::diagnostic::HIDDEN;
 
 /// A part of one of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,9 @@ const BLOCK_LEN: usize = 256;
 /// How much of a long line is shown on each side of what is meant.
 const CONTEXT_CHARS: usize = 60;
 const LINE_CHARS_MAX: usize = 160;
+
+/// What keys have in them, known here or misspelt, behind which somebody may have written a secret.
+const SECRET_KEYS: [&str; 4] = ["secret", "pass", "pasw", "authorization"];
 
 impl Source {
     pub fn new(name: &str, text: String) -> Self {
@@ -79,7 +83,8 @@ impl Source {
         let end = self.text[start..]
             .find(['\n', '\r'])
             .map_or(self.text.len(), |n| start + n);
-        let shown: Vec<char> = self.text[start..end].chars().map(printable).collect();
+        let mut shown: Vec<char> = self.text[start..end].chars().map(printable).collect();
+        hide_secrets(&mut shown);
         let meant = self
             .text
             .get(range.start..range.end.min(end))
@@ -112,6 +117,81 @@ fn window(line: &[char], at: usize) -> (String, usize) {
     (format!("{head}{middle}{tail}"), at - from + head.len())
 }
 
+/// Whether a key looks as if a secret might stand behind it.
+pub(crate) fn may_be_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    SECRET_KEYS.iter().any(|word| key.contains(word))
+}
+
+/// Whoever wrote a secret into the file is told so where others read it, too: in the log. One character
+/// for one, so that the caret stands right. What only says where a secret is stays.
+fn hide_secrets(line: &mut [char]) {
+    let begins = |line: &[char], word: &str| {
+        let mut chars = line.iter();
+        word.chars()
+            .all(|c| chars.next().is_some_and(|own| own.eq_ignore_ascii_case(&c)))
+    };
+    let mut at = 0;
+    while at < line.len() {
+        let rest = &line[at..];
+        at += 1;
+        if begins(rest, "://") {
+            let is_end = |c: &char| c.is_whitespace() || "\"'/@".contains(*c);
+            let user = rest.iter().skip(3).take(LINE_CHARS_MAX);
+            let user = user.take_while(|c| !is_end(c)).count();
+            if rest.get(3 + user) == Some(&'@') {
+                line[at + 2..at + 2 + user].fill(HIDDEN);
+            }
+        } else if SECRET_KEYS.iter().any(|word| begins(rest, word)) {
+            let is_key = |c: &char| c.is_alphanumeric() || "_-\"' \t".contains(*c);
+            let key = rest.iter().take(LINE_CHARS_MAX);
+            let key = key.take_while(|c| is_key(c)).count();
+            if rest.get(key) == Some(&'=') {
+                at += key;
+                at += hide_value(&mut line[at..]);
+            }
+        }
+    }
+}
+
+/// Hides the value that begins here, and gives how many characters it has; one of a table ends at a
+/// comma.
+fn hide_value(line: &mut [char]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(&c) = line.get(at) {
+        match c {
+            '"' | '\'' => {
+                let end = end_of_text(&line[at + 1..], c);
+                let text = &mut line[at + 1..at + 1 + end];
+                let begin: String = text.iter().take(5).collect();
+                if !begin.starts_with("file:") && !begin.starts_with("env:") {
+                    text.fill(HIDDEN);
+                }
+                at += 1 + end;
+            }
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => return at,
+            '#' | '}' => return at,
+            _ if c.is_whitespace() || c == ',' => {}
+            _ => line[at] = HIDDEN,
+        }
+        at += 1;
+    }
+    at
+}
+
+/// How many characters stand before the quotation mark that ends a text.
+fn end_of_text(line: &[char], quote: char) -> usize {
+    let mut is_escaped = false;
+    let end = line.iter().position(|&c| {
+        let is_end = c == quote && !is_escaped;
+        is_escaped = c == '\\' && quote == '"' && !is_escaped;
+        is_end
+    });
+    end.unwrap_or(line.len())
+}
+
 /// One character for one, so that the caret stands right and no file drives a terminal.
 fn printable(c: char) -> char {
     match c {
@@ -141,6 +221,35 @@ mod tests {
         assert_eq!((at.line, at.column, at.text.as_str()), (2, 4, "üü x"));
         let end = source.location(&(source.text.len()..source.text.len()));
         assert_eq!((end.line, end.column, end.width), (3, 1, 1));
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        for (line, shown) in [
+            ("secret = \"hunter2\"", "secret = \"*******\""),
+            ("client_secret='a\\' # b", "client_secret='**' # b"),
+            ("auth.secret = hunter2", "auth.secret = *******"),
+            ("secret = \"a\\\"b", "secret = \"****"),
+            (
+                "auth = { secret = \"a,b\", user = \"us\" }",
+                "auth = { secret = \"***\", user = \"us\" }",
+            ),
+            (
+                "old_secrets = [\"a\", \"file:b\"], user = \"us\"",
+                "old_secrets = [\"*\", \"file:b\"], user = \"us\"",
+            ),
+            ("\"Passwort\" = \"a\"", "\"Passwort\" = \"*\""),
+            ("secret = \"env:NAME\"", "secret = \"env:NAME\""),
+            ("a = \"https://us:pw@x/y\"", "a = \"https://*****@x/y\""),
+            (
+                "a = \"https://x/@\" # secret",
+                "a = \"https://x/@\" # secret",
+            ),
+            ("secret", "secret"),
+        ] {
+            let source = Source::new("f", line.to_owned());
+            assert_eq!(source.location(&(0..1)).text, shown);
+        }
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub(crate) const NAME: Text<Domain> =
     Text::new("a host name", |text| Domain::parse(text).map_err(said));
 pub(crate) const MAILBOX: Text<Mailbox> =
     Text::new("a mail address", |text| Mailbox::parse(text).map_err(said));
-pub(crate) const SECRET: Text<Secret> =
-    Text::new("a secret: \"file:PATH\" or \"env:NAME\"", secret);
+pub(crate) const SECRET_EXPECTED: &str = "a secret: \"file:PATH\" or \"env:NAME\"";
+pub(crate) const SECRET: Text<Secret> = Text::new(SECRET_EXPECTED, secret);
 pub(crate) const BIND: Text<SocketAddr> = Text::new("an address and port", bind);
 pub(crate) const RESOLVER: Text<SocketAddr> = Text::new("a resolver's address", resolver);
 pub(crate) const ADDRESS: Text<IpAddr> = Text::new("an IP address", |text| {

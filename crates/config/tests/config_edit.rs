@@ -132,6 +132,38 @@ fn values_of_a_list_keep_their_comments() {
     assert_eq!(append("", "relay.allow", "'z'"), "[relay]\nallow = ['z']\n");
 }
 
+/// Who writes a list anew, as a form does, means the values that are others.
+#[test]
+fn a_list_that_is_written_anew_keeps_the_comments_of_what_stays() {
+    let all = "[\"192.168.1.254\", \"192.168.1.16/28\", \"192.168.2.1\", \"192.168.3.1\"]";
+    assert_eq!(
+        set(FILE, "relay.allow", all),
+        append(FILE, "relay.allow", "\"192.168.3.1\"")
+    );
+    let fewer = "[\"192.168.1.254\", \"192.168.2.1\"]";
+    assert_eq!(
+        set(FILE, "relay.allow", fewer),
+        take(FILE, "relay.allow", "\"192.168.1.16/28\"")
+    );
+    let between = "[\"192.168.0.1\", '192.168.1.254', \"192.168.1.15\", \"192.168.1.16/28\", \"192.168.2.1\"]";
+    let now = set(FILE, "relay.allow", between);
+    let wanted = "allow = [\n  \"192.168.0.1\",\n  \"192.168.1.254\", # Exchange\n  \"192.168.1.15\",\n  \
+                  # The printers, until they are replaced:\n  \"192.168.1.16/28\", # third floor\n  \"192.168.2.1\",\n";
+    assert!(now.contains(wanted), "{now}");
+    for (old, new, wanted) in [
+        ("[1, 3]", "[1, 2, 3]", "[1, 2, 3]"),
+        ("[ 2 ]", "[1, 2]", "[ 1, 2 ]"),
+        ("[\"a\", 'b'] # c", "['b', \"c\"]", "['b', \"c\"] # c"),
+        ("[1, 2]", "[2, 1]", "[2, 1]"),
+        ("[1, 2]", "[]", "[]"),
+        ("[]", "[1, 2]", "[1, 2]"),
+        ("\"a\"", "[\"a\"]", "[\"a\"]"),
+    ] {
+        let now = set(&format!("list = {old}\n"), "list", new);
+        assert_eq!(now, format!("list = {wanted}\n"));
+    }
+}
+
 #[test]
 fn tables_of_a_list_are_named_by_name_or_number() {
     let text = set(FILE, "screen[\"eve\"].then", "\"refuse\"");
@@ -382,6 +414,20 @@ proptest! {
             text = take(&text, key, &format!("\"{new}\""));
         }
         prop_assert_eq!(text, FILE);
+    }
+
+    #[test]
+    fn a_list_says_what_it_is_set_to(
+        key in lists(),
+        old in prop::collection::vec("[a-f]", 0..5),
+        new in prop::collection::vec("[a-f]", 0..5),
+    ) {
+        let before = set(FILE, key, &format!("{old:?}"));
+        let after = set(&before, key, &format!("{new:?}"));
+        let written = config::written(&after, key).unwrap().unwrap();
+        let read: toml_edit::Array = written.parse::<toml_edit::Value>().unwrap().as_array().unwrap().clone();
+        let read: Vec<&str> = read.iter().filter_map(toml_edit::Value::as_str).collect();
+        prop_assert_eq!(read, new);
     }
 
     #[test]

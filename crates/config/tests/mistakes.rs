@@ -746,6 +746,28 @@ error: unknown key `alow` in [relay]
     assert_eq!(shown(&text), expected);
 }
 
+/// The log and the audit log say what is wrong with a configuration, too.
+#[test]
+fn a_secret_in_the_file_is_shown_to_nobody() {
+    for text in [
+        "[ldap.x]\nsecret = \"hunter2\"",
+        "[ldap.x]\nsecret = \"hunter2",
+        "[ldap.x]\nsercet = \"hunter2\"",
+        "[ldap.x]\npassword = \"hunter2\"",
+        "[ldap]\nx = { secret = \"env:A\", bind = 1, secret = \"hunter2\" }",
+        "[srs]\nold_secrets = [\n  \"hunter2\",\n]",
+        "route.x.auth = { user = \"a\", secret = 'hunter2', mechanism = 1 }",
+    ] {
+        let said = shown(text);
+        assert!(
+            said.contains("error: ")
+                && said.contains("gatepost.toml:")
+                && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
+}
+
 /// What people write who come from elsewhere is answered with what they need to know next.
 #[test]
 fn words_of_others_and_forms_of_windows_are_met_with_help() {

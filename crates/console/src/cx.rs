@@ -181,12 +181,11 @@ pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
 impl Fields {
     /// The value of a field without space around it, empty when there is none.
-    /// The value, empty without that field.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.field(name).unwrap_or_default()
     }
 
-    /// The value, if there is that field.
+    /// The same, if there is that field.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.trim())

@@ -71,9 +71,14 @@ fn with_configuration(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
         .route("/configuration/file", get(show(configuration::file)))
         .route(
             "/configuration/try",
-            get(show(configuration::try_edit)).post(configuration::try_text),
+            get(show(configuration::try_edit))
+                .post(configuration::try_form)
+                .layer(configuration::form_limit()),
         )
-        .route("/configuration/apply", post(configuration::apply))
+        .route(
+            "/configuration/apply",
+            post(configuration::apply).layer(configuration::form_limit()),
+        )
         .route(
             "/configuration/versions",
             get(show(configuration::versions)),

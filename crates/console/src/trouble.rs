@@ -43,7 +43,7 @@ impl Trouble {
             StatusCode::NOT_FOUND => "There is no such thing",
             StatusCode::FORBIDDEN => "Not with your role",
             StatusCode::UNAUTHORIZED => "Sign in first",
-            StatusCode::CONFLICT => "Somebody was faster",
+            StatusCode::CONFLICT => "It was not done",
             status if status.is_client_error() => "That cannot be done",
             _ => "The relay could not answer",
         }

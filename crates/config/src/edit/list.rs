@@ -1,5 +1,7 @@
 //! Lists of values: each value keeps its comments, a list over many lines stays one.
 
+use std::collections::BTreeSet;
+
 use toml_edit::{Array, Value};
 
 /// As far in as the first value of a list over many lines.
@@ -10,6 +12,11 @@ pub(super) fn append(list: &mut Array, value: Value) -> Result<(), String> {
     if list.iter().any(|one| is_same(one, &value)) {
         return Err(format!("{} is in the list already", shown(&value)));
     }
+    push(list, value);
+    Ok(())
+}
+
+fn push(list: &mut Array, value: Value) {
     let tail = end_of(list);
     let last = list.iter().last().map(prefix);
     let (before, behind) = match (tail.find('\n'), &last) {
@@ -25,7 +32,50 @@ pub(super) fn append(list: &mut Array, value: Value) -> Result<(), String> {
     };
     list.push_formatted(value.decorated(before, ""));
     list.set_trailing(behind);
-    Ok(())
+}
+
+/// The list says what `new` says, in that order: what stays keeps its comments and its line. `false`,
+/// and nothing is done, where that would be another order of what stays, or one stands there twice.
+pub(super) fn become_same(list: &mut Array, new: &Array) -> bool {
+    let wanted: BTreeSet<String> = new.iter().map(identity).collect();
+    let all: Vec<String> = list.iter().map(identity).collect();
+    let known: BTreeSet<&String> = all.iter().collect();
+    let stays = all.iter().filter(|one| wanted.contains(*one));
+    let wanted_of_it = new.iter().map(identity);
+    let mut wanted_of_it = wanted_of_it.filter(|one| known.contains(one));
+    let is_once = wanted.len() == new.len() && known.len() == all.len();
+    if !is_once || !stays.eq(wanted_of_it.by_ref().collect::<Vec<_>>().iter()) {
+        return false;
+    }
+    for (at, one) in all.iter().enumerate().rev() {
+        if !wanted.contains(one) {
+            remove(list, at);
+        }
+    }
+    for (at, one) in new.iter().enumerate() {
+        if !known.contains(&identity(one)) {
+            insert(list, at, one.clone());
+        }
+    }
+    true
+}
+
+/// One more value before the one at this place: comments above that one stay with it.
+fn insert(list: &mut Array, at: usize, value: Value) {
+    let Some(next) = list.get_mut(at) else {
+        return push(list, value);
+    };
+    let above = prefix(next);
+    let (own, rest) = match above.split_once('\n') {
+        None => (above, " ".to_owned()),
+        Some((same_line, rest)) => {
+            let indent = rest.rsplit('\n').next().unwrap_or_default();
+            let indent: String = indent.chars().take_while(|c| c.is_whitespace()).collect();
+            (format!("{same_line}\n{indent}"), format!("\n{rest}"))
+        }
+    };
+    next.decor_mut().set_prefix(rest);
+    list.insert_formatted(at, value.decorated(own, ""));
 }
 
 /// The value is gone.
@@ -89,10 +139,14 @@ pub(super) fn suffix(value: &Value) -> String {
 
 /// The same value, however it is written.
 fn is_same(one: &Value, other: &Value) -> bool {
-    match (one.as_str(), other.as_str()) {
-        (Some(one), Some(other)) => one == other,
-        (None, None) => shown(one) == shown(other),
-        (Some(_), None) | (None, Some(_)) => false,
+    identity(one) == identity(other)
+}
+
+/// The same for one text in whichever quotes.
+fn identity(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => shown(&Value::from(text)),
+        None => shown(value),
     }
 }
 

@@ -7,11 +7,16 @@ mod rules;
 mod sections;
 mod versions;
 
-pub(crate) use self::change::{apply, change, file, try_edit, try_text};
+use axum::extract::DefaultBodyLimit;
+
+pub(crate) use self::change::{apply, change, file, try_edit, try_form};
 pub(crate) use self::options::options;
 pub(crate) use self::rules::rules;
 pub(crate) use self::sections::{section, sections, settings};
 pub(crate) use self::versions::versions;
+
+/// A file of a megabyte, with each octet written as three.
+const FORM_OCTETS_MAX: usize = 4 << 20;
 
 const SETTINGS: &str = "/configuration/settings";
 
@@ -26,3 +31,8 @@ const TABS: [(&str, &str); 8] = [
     ("/configuration/file", "The file"),
     ("/configuration/versions", "Versions"),
 ];
+
+/// How long a form may be: the text of a whole file is one.
+pub(crate) fn form_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(FORM_OCTETS_MAX)
+}

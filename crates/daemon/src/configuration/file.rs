@@ -12,6 +12,9 @@ const OWNER_ONLY: u32 = 0o600;
 /// Of the mode: who may do what. Nothing else is carried over.
 const MODE_BITS: u32 = 0o777;
 
+/// Who owns a file may write it.
+const WRITABLE: u32 = 0o200;
+
 /// Puts `text` in the place of what is in the configuration file at `path`, which there must be: whole
 /// or not at all, on stable storage, with the mode, the owner and the group that it has. Of a link it
 /// is the file that it leads to.
@@ -22,6 +25,8 @@ pub fn write_configuration(path: &Path, text: &str) -> io::Result<()> {
     let file = fs::canonicalize(path)?;
     let about = fs::metadata(&file)?;
     let folder = file.parent().ok_or(io::ErrorKind::NotFound)?;
+    // First: who may not read it could not have it synced, once the file is another one.
+    let opened = File::open(folder)?;
     let new = folder.join(new_name(&file));
     // One of a crash before.
     match fs::remove_file(&new) {
@@ -33,7 +38,7 @@ pub fn write_configuration(path: &Path, text: &str) -> io::Result<()> {
         let _as_good_as_never_there = fs::remove_file(&new);
         return Err(error);
     }
-    File::open(folder)?.sync_all()
+    opened.sync_all()
 }
 
 fn new_name(file: &Path) -> String {
@@ -70,12 +75,18 @@ pub(crate) fn why_not_writable(path: &Path) -> Option<String> {
         let folder = folder.display();
         return Some(format!("the relay may not write in {folder}: {error}"));
     }
-    let owner = fs::metadata(&file).map(|about| about.uid());
-    match owner {
-        Err(error) => Some(error.to_string()),
-        Ok(uid) if geteuid().is_root() || uid == geteuid().as_raw() => None,
-        Ok(_) => Some("the file is not the relay's own, and is to keep its owner".to_owned()),
+    let about = match fs::metadata(&file) {
+        Err(error) => return Some(error.to_string()),
+        Ok(about) => about,
+    };
+    if about.mode() & WRITABLE == 0 {
+        let mode = about.mode() & MODE_BITS;
+        return Some(format!(
+            "the file is marked as not to be written (mode {mode:04o})"
+        ));
     }
+    let is_ours = geteuid().is_root() || about.uid() == geteuid().as_raw();
+    (!is_ours).then(|| "the file is not the relay's own, and is to keep its owner".to_owned())
 }
 
 #[cfg(test)]
@@ -96,6 +107,9 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().mode() & MODE_BITS, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(why_not_writable(&link), None);
+        fs::set_permissions(&file, Permissions::from_mode(0o440)).unwrap();
+        let why = why_not_writable(&link).unwrap_or_default();
+        assert!(why.contains("not to be written (mode 0440)"), "{why}");
     }
 
     #[test]

@@ -38,7 +38,11 @@ struct ChangeForm {
     key: String,
     /// What it is now: value and line.
     now: Option<(String, String)>,
+    value: String,
     option: Option<ConfigOption>,
+    token: String,
+    /// A digest of the configuration of which this is told.
+    seen: String,
     verbs: Vec<(&'static str, &'static str)>,
 }
 
@@ -53,9 +57,12 @@ pub(crate) async fn change(cx: Cx) -> Result<Page, Trouble> {
     let now = values.into_iter().find(|value| value.key == key);
     let page = ChangeForm {
         tabs: &TABS,
+        value: now.map_or_else(String::new, |value| value.value.clone()),
         now: now.map(|value| (value.value.clone(), words::place(&value.place).to_owned())),
         option,
         key,
+        token: cx.visitor.token.clone(),
+        seen: sections::in_force(&cx).await?,
         verbs: VERBS.map(|(word, _, says)| (word, says)).to_vec(),
     };
     Page::still(Section::Configuration, "Change an option", &page)
@@ -92,14 +99,15 @@ struct Tried {
     fields: Vec<(String, String)>,
 }
 
-/// `GET /configuration/try`: one edit, or the form of a section, in the address.
+/// `GET /configuration/try`: one edit, as a link has it.
 pub(crate) async fn try_edit(cx: Cx) -> Result<Page, Trouble> {
     let fields = cx.query.clone();
     tried(&cx, &fields).await
 }
 
-/// `POST /configuration/try`: a whole text.
-pub(crate) async fn try_text(cx: Cx, posted: Posted) -> Response {
+/// `POST /configuration/try`: a form, which may be long, and in which somebody may write what is not
+/// for addresses.
+pub(crate) async fn try_form(cx: Cx, posted: Posted) -> Response {
     framed(&cx, tried(&cx, &posted.fields).await)
 }
 
@@ -121,25 +129,35 @@ async fn described(cx: &Cx, fields: &Fields) -> Result<Described, Trouble> {
             proposal: ConfigProposal { edits, text: None },
         });
     }
+    let text = fields.raw("text");
+    if !text.is_empty() {
+        return whole_text(cx, text).await;
+    }
     one_change(fields)
 }
 
+async fn whole_text(cx: &Cx, text: &str) -> Result<Described, Trouble> {
+    // Forms send lines with CRLF, whatever the file has.
+    let text = text.replace("\r\n", "\n");
+    let now: ConfigText = cx.api.get("/v1/config").await?;
+    let is_crlf = now.text.contains("\r\n") && !now.text.replace("\r\n", "").contains('\n');
+    Ok(Described {
+        what: "A new text of the file".to_owned(),
+        fields: vec![("text".to_owned(), text.clone())],
+        proposal: ConfigProposal {
+            edits: Vec::new(),
+            text: Some(match is_crlf {
+                true => text.replace('\n', "\r\n"),
+                false => text,
+            }),
+        },
+    })
+}
+
 fn one_change(fields: &Fields) -> Result<Described, Trouble> {
-    let text = fields.raw("text");
-    if !text.is_empty() {
-        // Forms send lines with CRLF.
-        let text = text.replace("\r\n", "\n");
-        return Ok(Described {
-            what: "A new text of the file".to_owned(),
-            fields: vec![("text".to_owned(), text.clone())],
-            proposal: ConfigProposal {
-                edits: Vec::new(),
-                text: Some(text),
-            },
-        });
-    }
     let key = fields.get("edit");
-    let value = fields.get("value");
+    // A value may have many lines, which forms send with CRLF.
+    let value = fields.get("value").replace("\r\n", "\n");
     // As a link writes it: the verb is the field's name.
     let linked = VERBS.iter().find(|(word, _, _)| fields.has(word));
     let named = VERBS
@@ -149,7 +167,7 @@ fn one_change(fields: &Fields) -> Result<Described, Trouble> {
         .ok_or_else(|| Trouble::asked_wrongly("say what becomes of the option"))?;
     let value = match linked {
         Some(_) => quoted(fields.get(word)),
-        None => value.to_owned(),
+        None => value,
     };
     let is_removal = verb == ConfigVerb::Remove;
     Ok(Described {
@@ -180,12 +198,17 @@ pub(super) fn quoted(text: &str) -> String {
 
 async fn tried(cx: &Cx, fields: &Fields) -> Result<Page, Trouble> {
     cx.require(Role::Admin)?;
+    let seen = fields.field("seen");
     let Described {
         what,
-        fields,
+        fields: asked,
         proposal,
     } = described(cx, fields).await?;
     let tried: ConfigTried = cx.api.post("/v1/config/try", &proposal).await?;
+    // What was shown is not what would be changed.
+    if seen.is_some_and(|seen| seen != tried.expected_hash) {
+        return Err(sections::stale());
+    }
     let effect = tried.effect.as_ref();
     let decisions = effect.map(|effect| {
         let replay = &effect.replay;
@@ -204,7 +227,7 @@ async fn tried(cx: &Cx, fields: &Fields) -> Result<Page, Trouble> {
         what,
         tried,
         token: cx.visitor.token.clone(),
-        fields,
+        fields: asked,
     };
     Page::still(Section::Configuration, "What it would do", &page)
 }

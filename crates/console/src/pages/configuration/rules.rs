@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use daemon::api::ConfigOption;
 
-use super::TABS;
+use super::{TABS, sections};
 use crate::cx::{Cx, address};
 use crate::page::{Page, Section};
 use crate::sessions::Role;
@@ -56,6 +56,7 @@ pub(crate) async fn rules(cx: Cx) -> Result<Page, Trouble> {
         }
     }
     let may_change = cx.may(Role::Admin);
+    let seen = sections::in_force(&cx).await?;
     let count = rules.keys().filter(|(file, _)| *file == 0).count();
     let rows = (1..).zip(rules).map(|(number, ((file, at), said))| {
         let [name, then, place] = said;
@@ -65,7 +66,7 @@ pub(crate) async fn rules(cx: Cx) -> Result<Page, Trouble> {
             then,
             place,
             acts: match may_change && file == 0 {
-                true => acts(at, count),
+                true => acts(at, count, &seen),
                 false => Vec::new(),
             },
         }
@@ -94,19 +95,22 @@ fn bare(value: &str) -> String {
     text.unwrap_or_else(|_| value.trim_matches('\'').to_owned())
 }
 
-/// What can be done with the rule at this place of the main file, which has so many.
-fn acts(at: usize, count: usize) -> Vec<(&'static str, String)> {
+/// What can be done with the rule at this place of the main file, which has so many; `seen`: a digest of
+/// the configuration in which it stands there.
+fn acts(at: usize, count: usize, seen: &str) -> Vec<(&'static str, String)> {
     let key = format!("screen[{at}]");
     let to = |place: usize| {
         let fields = [
             ("edit", &*key),
             ("verb", "move"),
             ("value", &place.to_string()),
+            ("seen", seen),
         ];
         address("/configuration/try", &fields)
     };
     let (first, last) = (at == 0, at + 1 == count);
-    let remove = address("/configuration/try", &[("edit", &*key), ("verb", "remove")]);
+    let remove = [("edit", &*key), ("verb", "remove"), ("seen", seen)];
+    let remove = address("/configuration/try", &remove);
     let all = [
         ("first", (at > 1).then(|| to(0))),
         ("up", (!first).then(|| to(at - 1))),
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn a_rule_moves_within_its_file() {
         let words = |at, count| -> Vec<&str> {
-            let all = acts(at, count).into_iter();
+            let all = acts(at, count, "").into_iter();
             all.map(|(word, _)| word).collect()
         };
         assert_eq!(words(0, 1), ["remove"]);

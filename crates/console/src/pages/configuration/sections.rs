@@ -204,7 +204,10 @@ pub(crate) async fn sections(cx: Cx) -> Result<Page, Trouble> {
             let edit = |path, name| address(path, &[(name, key)]);
             Some(Row {
                 change: may_change.then(|| edit("/configuration/section", "key")),
-                remove: address("/configuration/try", &[("edit", key), ("verb", "remove")]),
+                remove: address(
+                    "/configuration/try",
+                    &[("edit", key), ("verb", "remove"), ("seen", &text.hash)],
+                ),
                 key: key.to_owned(),
                 value: value.value.clone(),
                 place: words::place(&value.place).to_owned(),
@@ -236,6 +239,7 @@ struct SectionForm {
     here: String,
     title: String,
     form: &'static Form,
+    token: String,
     /// A digest of the configuration from which its values are.
     seen: String,
     /// Of one that is there.
@@ -249,6 +253,8 @@ struct Field {
     id: String,
     label: String,
     value: String,
+    /// A field of one line would lose the ends of the others.
+    has_lines: bool,
     hint: String,
 }
 
@@ -283,6 +289,7 @@ pub(crate) async fn section(cx: Cx) -> Result<Page, Trouble> {
         (None, _) => form.title.to_owned(),
     };
     let page = SectionForm {
+        token: cx.visitor.token.clone(),
         seen: in_force(&cx).await?,
         tabs: &TABS,
         here: form.page(),
@@ -299,8 +306,8 @@ fn has_values(options: &[ConfigOption]) -> bool {
     options.iter().any(|option| !option.values.is_empty())
 }
 
-/// A digest of the configuration.
-async fn in_force(cx: &Cx) -> Result<String, Trouble> {
+/// A digest of the configuration in force.
+pub(super) async fn in_force(cx: &Cx) -> Result<String, Trouble> {
     let text: ConfigText = cx.api.get("/v1/config?brief=true").await?;
     Ok(text.hash)
 }
@@ -335,8 +342,16 @@ fn field(option: &ConfigOption, rest: &str) -> Field {
         id: format!("o-{}", rest.replace('.', "-")),
         label: rest.to_owned(),
         value: written(option).to_owned(),
+        has_lines: written(option).contains('\n'),
         hint: format!("{} {}{default}", option.meaning, option.takes),
     }
+}
+
+/// A form, or a link, is of a configuration that is another one now.
+pub(super) fn stale() -> Trouble {
+    let why = "the configuration was changed since this was opened, or its file was, and is not in force: \
+               look at it under Options, where it can be reloaded, then open it again";
+    Trouble::new(StatusCode::CONFLICT, why)
 }
 
 /// The changes that a form of a section asks for: its key, fields to ask for them again, changes.
@@ -350,8 +365,7 @@ pub(super) type Asked = (String, Vec<(String, String)>, Vec<ConfigEdit>);
 pub(super) async fn asked(cx: &Cx, form: &Fields) -> Result<Asked, Trouble> {
     let of = form_of(form.get("of"))?;
     if form.has("seen") && form.get("seen") != in_force(cx).await? {
-        let why = "the configuration was changed since this form was opened: open it again";
-        return Err(Trouble::new(StatusCode::CONFLICT, why));
+        return Err(stale());
     }
     let pattern = of.pattern();
     let key = match (&of.named, form.get("key"), form.get("name")) {
@@ -367,11 +381,13 @@ pub(super) async fn asked(cx: &Cx, form: &Fields) -> Result<Asked, Trouble> {
     }
     let edits = options.iter().filter_map(|option| {
         let rest = rest_of(option, &pattern);
-        let (before, after) = (written(option), form.field(&format!("{FIELD}{rest}"))?);
-        if before == after {
+        let after = form.field(&format!("{FIELD}{rest}"))?;
+        // Forms send lines with CRLF.
+        let after = after.replace("\r\n", "\n");
+        if written(option).replace("\r\n", "\n") == after {
             return None;
         }
-        let value = Some(as_toml(after)).filter(|_| !after.is_empty());
+        let value = Some(as_toml(&after)).filter(|_| !after.is_empty());
         Some(ConfigEdit {
             key: format!("{key}.{rest}"),
             change: match value {
@@ -407,7 +423,9 @@ fn as_toml(text: &str) -> String {
         && within.contains(['.', ':']);
     let is_toml = text.starts_with(['"', '\'', '[', '{']) && !is_address
         || matches!(text, "true" | "false")
-        || text.parse::<i64>().is_ok();
+        || text
+            .parse()
+            .is_ok_and(|number: i64| number.to_string() == text);
     match is_toml {
         true => text.to_owned(),
         false => super::change::quoted(text),
@@ -423,6 +441,8 @@ mod tests {
         for (text, toml) in [
             ("mx", "\"mx\""),
             ("25", "25"),
+            ("007", "\"007\""),
+            ("+41", "\"+41\""),
             ("true", "true"),
             ("\"a\"", "\"a\""),
             ("'a'", "'a'"),

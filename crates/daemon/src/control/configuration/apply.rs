@@ -259,6 +259,9 @@ async fn put(shared: &Arc<Shared>, ready: &Arc<Ready>, forth: bool) -> Result<()
                 .map_err(unkept)?;
             &ready.text
         } else {
+            if on_disk(&ready.path).map_err(conflict)? != ready.text {
+                return Err(conflict("it was changed by hand just now, and is left so"));
+            }
             &ready.before
         };
         write_configuration(&ready.path, text).map_err(|error| {
