@@ -114,3 +114,68 @@ fn what_a_reload_would_decide_is_shown() {
         (&"someone@elsewhere.example".into(), &"accepted".into())
     );
 }
+
+/// What a file does not say itself: it includes others, and names lists.
+#[test]
+fn what_other_files_say_is_shown() {
+    let relay = Relay::prepare(Network::new(), "");
+    let text = "hostname = \"relay.test\"\ninclude = [\"more.toml\"]\n[listener.smtp]\nbind = \"127.0.0.1:0\"\n\
+        [domain.\"hosted.test\"]\nroute = \"192.0.2.1\"\nrecipients = \"file:list.txt\"\n";
+    let old = relay.folder().join("old");
+    fs::create_dir(&old).expect("a folder");
+    let allow = |clients: &str| format!("[relay]\nallow = [\"{clients}\"]\n");
+    let before = old.join("gatepost.toml");
+    for (path, text) in [
+        (&before, text),
+        (&relay.config().to_owned(), text),
+        (&old.join("more.toml"), &allow("10.0.0.1")),
+        (&old.join("list.txt"), "ann@hosted.test\n"),
+    ] {
+        fs::write(path, text).expect("a file");
+    }
+    let diff = |clients: &str, list: &str, code: i32| {
+        fs::write(relay.folder().join("more.toml"), allow(clients)).expect("a file");
+        fs::write(relay.folder().join("list.txt"), list).expect("a file");
+        let ran = relay.command(&["config", "diff", &before.display().to_string()]);
+        ran.expect_code(code).out
+    };
+    assert!(diff("10.0.0.1", "ann@hosted.test\n", 0).contains("says the same\n"));
+    let shown = diff("10.0.0.0/24", "ann@hosted.test\n", 1);
+    for expected in ["10.0.0.0 (smtp)", "10.0.0.2-10.0.0.255 (smtp)"] {
+        assert!(
+            shown.contains(&format!("may relay now: {expected}")),
+            "{shown}"
+        );
+    }
+    let shown = diff("10.0.0.1", "ann@hosted.test\nBob@hosted.test\n", 1);
+    assert!(
+        shown.contains("bob@hosted.test\n    before  550"),
+        "{shown}"
+    );
+}
+
+/// Clients that may send to some recipients only may send to all others once nobody says so any more.
+#[test]
+fn who_is_no_longer_bound_is_shown() {
+    let relay = Relay::prepare(Network::new(), "");
+    let text = fs::read_to_string(relay.config()).expect("the configuration");
+    let permitted = relay.network.permitted();
+    let other = relay.folder().join("old.toml");
+    let bound =
+        format!("{text}[[send_only_to]]\nclients = [\"{permitted}\"]\nrecipients = \"hosted\"\n");
+    fs::write(&other, bound).expect("a file");
+    let shown = relay
+        .command(&["config", "diff", &other.display().to_string()])
+        .expect_code(1)
+        .out;
+    assert!(
+        shown.contains(&format!("may relay now: {permitted} (internet")),
+        "{shown}"
+    );
+    assert!(
+        shown.contains(&format!(
+            "{permitted}, in clear -> someone@elsewhere.example\n    before  5"
+        )),
+        "{shown}"
+    );
+}

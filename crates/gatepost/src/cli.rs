@@ -325,7 +325,8 @@ pub enum ConfigVerb {
     },
     /// Compare the configuration file with what the running relay read of it, or with another file: its
     /// lines, who may relay, and what is decided otherwise of clients and recipients that stand in
-    /// either of them. Exit 0: the same text, 1: another.
+    /// either of them, in lists in files, too. What changes for senders, for single users and on the
+    /// way out is in the lines alone. Exit 0: the same, 1: another.
     Diff {
         /// The file to compare with, as what was before. Default: what is in force.
         #[arg(value_name = "BEFORE")]

@@ -12,7 +12,9 @@ use config::{Config, Diagnostics, Disk, Files, Listener, Replaced};
 use daemon::api::ConfigText;
 use mail::{Client, Mailbox, ReversePath, TlsFacts};
 use relay_audit::{Gain, StepResult, explain, gains};
-use relay_policy::{AcceptFrom, Facts, List, NamePattern, Rights, Rules};
+use relay_policy::{
+    AcceptFrom, Facts, List, NamePattern, Party, RecipientPattern, Recipients, Rights, Rules,
+};
 use serde_json::json;
 
 use crate::cli::Cli;
@@ -35,16 +37,7 @@ pub fn command(cli: &Cli, before: Option<&Path>) -> Outcome {
     let before_name = before.map(|path| path.display().to_string());
     let (before_text, before) = match before {
         Some(path) => (text_of(path)?, load(path, &Disk)),
-        None => {
-            let in_force: ConfigText = status::remote(cli).get("/v1/config")?;
-            let files = Replaced {
-                files: &Disk,
-                path: &cli.config,
-                text: &in_force.text,
-            };
-            let loaded = load(&cli.config, &files);
-            (in_force.text, loaded)
-        }
+        None => in_force(cli)?,
     };
     let mut diff = config::diff(&after_name, &before_text, &after_text);
     if let (Some(name), Some(rest)) = (&before_name, diff.split_once('\n').map(|(_, rest)| rest)) {
@@ -54,8 +47,33 @@ pub fn command(cli: &Cli, before: Option<&Path>) -> Outcome {
         (Ok(before), Ok(after)) => Ok(Difference::of(&before, &after)),
         (Err(wrong), _) | (_, Err(wrong)) => Err(wrong),
     };
-    print(cli, &diff, &difference)?;
-    Ok(ExitCode::from(u8::from(!diff.is_empty())))
+    // Files that both include or name say something, too.
+    let other = !diff.is_empty() || difference.as_ref().is_ok_and(Difference::is_some);
+    print(cli, &diff, other, &difference)?;
+    Ok(ExitCode::from(u8::from(other)))
+}
+
+/// What the running relay read. What lies in other files is as it is there now.
+fn in_force(cli: &Cli) -> Result<(String, Result<Config, Diagnostics>), Failure> {
+    let in_force: ConfigText = status::remote(cli).get("/v1/config")?;
+    let path = in_force.path.as_deref().map_or(&*cli.config, Path::new);
+    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if whole(path) != whole(&cli.config) {
+        let read = mail::escaped(in_force.path.as_deref().unwrap_or_default());
+        eprintln!("warning: the running relay did not read this file, but {read}");
+    }
+    if !in_force.included.is_empty() {
+        let files = in_force.included.join(", ");
+        let files = mail::escaped(&files);
+        eprintln!("warning: what has changed since in included files is not shown: {files}");
+    }
+    let files = Replaced {
+        files: &Disk,
+        path,
+        text: &in_force.text,
+    };
+    let loaded = load(path, &files);
+    Ok((in_force.text, loaded))
 }
 
 fn text_of(path: &Path) -> Result<String, Failure> {
@@ -116,6 +134,13 @@ struct Said {
 }
 
 impl Difference {
+    /// Whether anything is not the same.
+    fn is_some(&self) -> bool {
+        let listeners = self.only_before.iter().chain(&self.only_after);
+        let gains = self.gained.iter().chain(&self.lost);
+        listeners.count() + gains.count() + self.decisions.len() > 0
+    }
+
     fn of(before: &Config, after: &Config) -> Self {
         let rules = |config: &Config| -> Vec<Arc<Rules>> {
             let listeners = config.listeners.iter();
@@ -181,6 +206,12 @@ fn pairs<'a>(before: &'a Config, after: &'a Config) -> Vec<(&'a Listener, &'a Li
 
 /// Strangers, then the first and last addresses of every list, with those beside them.
 fn clients(before: &[Arc<Rules>], after: &[Arc<Rules>]) -> Vec<IpAddr> {
+    let strangers = STRANGERS.iter().filter_map(|text| text.parse().ok());
+    let others = tried(&listed(before), &listed(after), CLIENTS_MAX);
+    strangers.chain(others).collect()
+}
+
+fn listed(all_rules: &[Arc<Rules>]) -> BTreeSet<IpAddr> {
     let mut all: BTreeSet<IpAddr> = BTreeSet::new();
     let mut of_list = |list: &List| {
         for (first, last) in list.ranges() {
@@ -189,19 +220,32 @@ fn clients(before: &[Arc<Rules>], after: &[Arc<Rules>]) -> Vec<IpAddr> {
             all.extend(beside(last, true));
         }
     };
-    for rules in before.iter().chain(after) {
+    for rules in all_rules {
         of_list(&rules.relay.access.list);
         of_list(&rules.relay.deny);
         of_list(&rules.connect.list);
+        for bound in rules.bound_clients.iter() {
+            of_list(&bound.clients);
+        }
         for domain in rules.domains.rules() {
             if let AcceptFrom::List(list) = &domain.accept_from {
                 of_list(list);
             }
         }
     }
-    let strangers = STRANGERS.iter().filter_map(|text| text.parse().ok());
-    let others = spread(all.into_iter().collect(), CLIENTS_MAX);
-    strangers.chain(others).collect()
+    all
+}
+
+/// So many at most of what either names: first what one of them alone names, each from everywhere in between.
+fn tried<T: Ord + Clone>(before: &BTreeSet<T>, after: &BTreeSet<T>, most: usize) -> Vec<T> {
+    let other = before.symmetric_difference(after).cloned().collect();
+    let mut tried = spread(other, most);
+    let same = before.intersection(after).cloned().collect();
+    match most - tried.len() {
+        0 => {}
+        left => tried.extend(spread(same, left)),
+    }
+    tried
 }
 
 fn beside(address: IpAddr, behind: bool) -> Option<IpAddr> {
@@ -227,20 +271,43 @@ fn beside(address: IpAddr, behind: bool) -> Option<IpAddr> {
     }
 }
 
-/// Somebody at every domain of both, and somebody elsewhere.
+/// Somebody at every domain of both, whoever is on a list of recipients or forwarded, and somebody elsewhere.
 fn recipients(before: &Config, after: &Config) -> Vec<Mailbox> {
-    let mut texts = BTreeSet::from(["someone@elsewhere.example".to_owned()]);
-    for config in [before, after] {
-        for domain in config.rules.domains.rules() {
-            texts.insert(match &domain.pattern {
-                NamePattern::Exact(name) => format!("someone@{name}"),
-                NamePattern::Below(name) => format!("someone@any.{name}"),
-                NamePattern::Any => continue,
-            });
+    let elsewhere = std::iter::once("someone@elsewhere.example".to_owned());
+    let others = tried(&named(before), &named(after), RECIPIENTS_MAX);
+    let all = elsewhere.chain(others);
+    all.filter_map(|text| Mailbox::parse(&text).ok()).collect()
+}
+
+fn named(config: &Config) -> BTreeSet<String> {
+    let mut texts = BTreeSet::new();
+    for domain in config.rules.domains.rules() {
+        texts.extend(match &domain.pattern {
+            NamePattern::Exact(name) => Some(format!("someone@{name}")),
+            NamePattern::Below(name) => Some(format!("someone@any.{name}")),
+            NamePattern::Any => None,
+        });
+        if let Recipients::List(list) = &domain.recipients {
+            texts.extend(list.texts());
         }
     }
-    let all = texts.iter().filter_map(|text| Mailbox::parse(text).ok());
-    spread(all.collect(), RECIPIENTS_MAX)
+    for forward in config.rules.forwards.entries() {
+        texts.extend(match &forward.from {
+            Party::Mailbox(mailbox) => Some(mailbox.to_string()),
+            Party::Domain(_) => None,
+        });
+    }
+    for bound in config.rules.bound_clients.iter() {
+        texts.extend(bound.only_to.recipients.iter().filter_map(|one| match one {
+            RecipientPattern::Mailbox(mailbox) => Some(mailbox.to_string()),
+            RecipientPattern::Domain(NamePattern::Exact(name)) => Some(format!("someone@{name}")),
+            RecipientPattern::Domain(NamePattern::Below(name)) => {
+                Some(format!("someone@any.{name}"))
+            }
+            _ => None,
+        }));
+    }
+    texts
 }
 
 /// So many at most, taken from everywhere in between.
@@ -364,6 +431,7 @@ impl Said {
 fn print(
     cli: &Cli,
     diff: &str,
+    other: bool,
     difference: &Result<Difference, Diagnostics>,
 ) -> Result<(), Failure> {
     if cli.json {
@@ -371,11 +439,14 @@ fn print(
         return output::json(&json!({ "diff": diff, "effect": effect })).map(|_| ());
     }
     let name = cli.config.display();
-    if diff.is_empty() {
+    if !other {
         say!("{name} says the same");
         return Ok(());
     }
-    say!("{}", diff.trim_end());
+    match diff.is_empty() {
+        true => say!("{name} says the same, and files that it includes or names do not"),
+        false => say!("{}", diff.trim_end()),
+    }
     match difference {
         Ok(difference) => say!("\n{}", difference.text().trim_end()),
         Err(wrong) => eprintln!("{wrong}\nwhat it does cannot be told before that is mended"),

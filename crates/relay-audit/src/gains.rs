@@ -6,12 +6,15 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use relay_policy::{Clients, List, Mode, Rules};
+use relay_policy::{Clients, List, Mode, RecipientPattern, Rules, SendOnlyTo};
 
 use crate::reach::Reach;
 
 /// So many networks are named of each listener.
 const NETWORKS_SHOWN_MAX: usize = 50;
+
+/// So many recipients are named, where somebody may send to those alone.
+const RECIPIENTS_SHOWN_MAX: usize = 10;
 
 /// Somebody who may relay by one set of rules alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +78,15 @@ impl Permitted {
         }
         if rules.listener.tls.offered {
             let certificates = relay.certificates.iter();
-            others.extend(certificates.map(|entry| format!("the certificate {}", entry.text)));
+            others.extend(certificates.filter_map(|entry| {
+                let mut bound = rules.bound_clients.iter();
+                let own = bound.find(|bound| bound.certificates.iter().any(|own| own == entry));
+                let to = match own {
+                    Some(bound) => format!(" to {} alone", elsewhere(&bound.only_to)?),
+                    None => String::new(),
+                };
+                Some(format!("the certificate {}{to}", entry.text))
+            }));
         }
         if relay.signed_in && rules.listener.sign_in.offered {
             others.insert("users who signed in".to_owned());
@@ -86,10 +97,19 @@ impl Permitted {
         if connect.mode == Mode::AllExcept || names(&connect.list).next().is_none() {
             addresses = addresses.intersected(&Reach::of_access(connect));
         }
-        Self {
-            addresses: addresses.without(&Reach::of_list(&relay.deny)),
-            others,
+        addresses = addresses.without(&Reach::of_list(&relay.deny));
+        // Who is bound to some recipients may not send to all others.
+        for bound in rules.bound_clients.iter() {
+            let clients = Reach::of_list(&bound.clients);
+            if let Some(to) = elsewhere(&bound.only_to) {
+                let own = shown(&addresses.intersected(&clients));
+                others.extend(own.iter().map(|network| format!("{network} to {to} alone")));
+            }
         }
+        for bound in rules.bound_clients.iter() {
+            addresses = addresses.without(&Reach::of_list(&bound.clients));
+        }
+        Self { addresses, others }
     }
 
     fn without(self, other: Option<Self>) -> Vec<String> {
@@ -104,6 +124,21 @@ impl Permitted {
         who.extend(others);
         who
     }
+}
+
+/// Recipients at domains that are not ours, as an administrator wrote them; `None` where there are none.
+fn elsewhere(only_to: &SendOnlyTo) -> Option<String> {
+    let patterns = only_to.recipients.iter();
+    let named: Vec<String> = patterns
+        .filter(|pattern| **pattern != RecipientPattern::Hosted)
+        .map(ToString::to_string)
+        .collect();
+    let shown = named.get(..RECIPIENTS_SHOWN_MAX).unwrap_or(&named);
+    let more = match named.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty()).then(|| shown.join(", ") + &more)
 }
 
 fn names(list: &List) -> impl Iterator<Item = String> {
@@ -153,7 +188,7 @@ fn network(first: u128, last: u128, bits: u32, address: impl Fn(u128) -> IpAddr)
 #[cfg(test)]
 mod tests {
     use mail::Place;
-    use relay_policy::Access;
+    use relay_policy::{Access, BoundClients};
 
     use super::*;
 
@@ -185,6 +220,32 @@ mod tests {
         );
         assert_eq!(told(&before, &after), ["10.0.0.128/25", "*.ours.test"]);
         assert_eq!(told(&before, &before), [""; 0]);
+    }
+
+    #[test]
+    fn who_is_bound_to_some_recipients_may_not_send_to_all() {
+        let bound = |recipients: &[&str]| {
+            let mut rules = rules(&["10.0.0.0/24", "*.ours.test"], &["10.0.0.7"]);
+            let recipients = recipients
+                .iter()
+                .map(|text| RecipientPattern::parse(text).unwrap());
+            rules.bound_clients = Arc::new([BoundClients {
+                clients: List::from_texts(&["10.0.0.0/29"]).unwrap(),
+                certificates: Vec::new(),
+                only_to: SendOnlyTo {
+                    recipients: recipients.collect(),
+                    place: Place::Default,
+                },
+            }]);
+            rules
+        };
+        let free = rules(&["10.0.0.0/24", "*.ours.test"], &["10.0.0.7"]);
+        assert_eq!(told(&free, &bound(&["hosted"])), ["10.0.0.0-10.0.0.6"]);
+        assert_eq!(told(&bound(&["hosted"]), &free), [""; 0]);
+        assert_eq!(
+            told(&bound(&["hosted", "partner.test"]), &bound(&["hosted"])),
+            ["10.0.0.0-10.0.0.6 to partner.test alone"]
+        );
     }
 
     #[test]

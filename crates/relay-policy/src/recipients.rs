@@ -98,6 +98,13 @@ impl RecipientList {
         self.known.contains(&senders::key(recipient))
     }
 
+    /// All of them, in no particular order, as they are compared: in small letters.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        self.known
+            .iter()
+            .map(|(local, host)| format!("{local}@{host}"))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.known.len()
