@@ -46,13 +46,19 @@ fn sample(number: u64) -> Row {
         recipient: of(&recipients, message * 2 + number % 2).into(),
         message_id: of_arrival(&["", "1@client.example", "2@client.example"], message / 3).into(),
         listener: of_arrival(&["internet", "submission"], message / 2).into(),
+        hello: of_arrival(&["mx.client.example", "[192.0.2.1]", "printer"], message / 5).into(),
+        subject: of_arrival(&["", "Your order 17", "Invoice"], message / 2).into(),
+        user: of(&["", "ann@client.example", "scanner"], message / 4).into(),
+        route: of(&["exchange", "x.example", ""], message / 6).into(),
+        host: of(&["mx1.x.example [192.0.2.25]:25", "[2001:db8::25]:25", ""], message / 3).into(),
         reply: of(&replies, number / 4 + number % 4).into(),
         size: 100 + message,
         ..Row::new(after(number), result, Stage::Rcpt)
     }
 }
 
-const FILTERS: [&str; 28] = [
+/// Each word that can be asked for, and what finds rows by more than one of them.
+const FILTERS: [&str; 48] = [
     "",
     "to:carl@x.example",
     "to:*@x.example",
@@ -80,6 +86,26 @@ const FILTERS: [&str; 28] = [
     "message-id:1@*",
     "reply:SPAM size:>120B",
     "listener:internet state:deferred",
+    "listener:sub*",
+    "hello:printer",
+    "hello:*.client.example to:*@x.example",
+    "subject:order_17",
+    "subject:INVOICE from:<>",
+    "user:ann@client.example",
+    "user:scan* state:refused",
+    "route:exchange",
+    "route:*.example message-id:1@*",
+    "host:mx1.x.example",
+    "host:192.0.2.25 client:local",
+    "host:2001:db8::25",
+    "code:5.7.*",
+    "code:450",
+    "code:5* subject:invoice",
+    "size:<110B",
+    "age:<1h",
+    "age:>1h",
+    "reply:grey route:x.example",
+    "client:2001:db8::1 size:>101B size:<130B",
     "arrived:>2026-04-01T00:01:00Z arrived:<2026-04-01T00:02:00Z to:*@x.example",
 ];
 
@@ -123,6 +149,8 @@ fn expected(rows: &[Row], text: &str, last_only: bool) -> Vec<Row> {
         if let Some(arrival) = arrival.filter(|_| last_only && filter.asks_arrival()) {
             row.listener = arrival.listener.clone();
             row.message_id = arrival.message_id.clone();
+            row.hello = arrival.hello.clone();
+            row.subject = arrival.subject.clone();
         }
         found.extend(filter.matches(&row.facts()).then_some(row));
     }
@@ -145,7 +173,7 @@ proptest! {
     #[test]
     fn what_matches_is_found(
         count in 0_u64..200, at_once in 1_usize..50, segment_rows in 1_i64..60, limit in 1_usize..30,
-        looks in 40_usize..400, last_only: bool, reopened: bool,
+        looks in 40_usize..400, last_only: bool, reopened: bool, other in 0..FILTERS.len(),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tracking.db");
@@ -156,11 +184,14 @@ proptest! {
             store = Store::open_in_segments(&path, segment_rows).unwrap();
         }
         let reader = Reader::open(&path).unwrap();
-        for text in FILTERS {
-            let mut found = all(&reader, text, limit, last_only, looks);
-            // What the arrival leads to comes in the order of arrivals.
-            found.sort_by_key(|row| std::cmp::Reverse(row.at));
-            prop_assert_eq!(found, expected(&rows, text, last_only), "{}", text);
+        for one in FILTERS {
+            let both = format!("{one} {}", FILTERS[other]);
+            for text in [one, both.trim()] {
+                let mut found = all(&reader, text, limit, last_only, looks);
+                // What the arrival leads to comes in the order of arrivals.
+                found.sort_by_key(|row| std::cmp::Reverse(row.at));
+                prop_assert_eq!(found, expected(&rows, text, last_only), "{}", text);
+            }
         }
         prop_assert_eq!(store.newest().unwrap(), rows.last().map(|row| row.at));
     }
