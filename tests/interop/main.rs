@@ -109,6 +109,7 @@ mod prove;
 mod proxies;
 mod proxy;
 mod quarantine;
+mod quarantine_links;
 mod recipients;
 mod relay_chain;
 mod relay_tests;

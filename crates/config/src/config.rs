@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -311,6 +311,19 @@ pub struct Quarantine {
     pub max_size: u64,
     /// Who is told of it.
     pub digest: Option<Digest>,
+    /// By which links readers of the digest release or delete it.
+    pub links: Option<Links>,
+}
+
+/// Links in the digest, behind which its reader releases or deletes what is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Links {
+    /// What stands before `/TOKEN`.
+    pub url: String,
+    /// How long one counts.
+    pub expire: Duration,
+    /// The names of the rules whose messages have one.
+    pub rules: BTreeSet<Arc<str>>,
 }
 
 /// When and by whom somebody is told of what is held.
@@ -727,6 +740,8 @@ pub struct Console {
     /// Whether nobody wrote where. Another relay of the machine may have that address, which is
     /// nobody's mistake.
     pub is_default: bool,
+    /// Where the pages of links in digests are served, by the same certificates: `quarantine.link_bind`.
+    pub links: Vec<ConsoleBind>,
     /// Certificates and versions where it is served by TLS. Browsers are asked for no certificate.
     pub tls: Tls,
     /// Names by which browsers may ask for it, beside its addresses, localhost and the relay's name.

@@ -1,8 +1,11 @@
 //! `[console]`: where the web console is served, who else vouches for people there, and for how long
 //! somebody stays signed in.
 
+use std::net::SocketAddr;
+
 use crate::config::{Console, ConsoleBind, Oidc, Tls};
-use crate::options::{console as options, console_oidc as oidc};
+use crate::form::Item;
+use crate::options::{console as options, console_oidc as oidc, quarantine};
 use crate::settings::{Settings, positive};
 use crate::tls;
 
@@ -17,8 +20,12 @@ pub(crate) fn read(settings: &mut Settings, global: &Tls) -> Console {
     } else {
         global.certificates.clone()
     };
+    let has_none = certificates.is_empty();
+    let written = settings.get(options::BIND).unwrap_or_default();
+    let of_links = settings.get(quarantine::LINK_BIND);
     let console = Console {
-        binds: binds(settings, is_own, certificates.is_empty()),
+        binds: binds(settings, "the console", written, is_own, has_none),
+        links: binds(settings, "the page of links", of_links, false, has_none),
         is_default: !settings.is_set(options::BIND),
         tls: Tls {
             certificates,
@@ -77,26 +84,31 @@ fn issuer(settings: &mut Settings) -> Option<Oidc> {
     })
 }
 
-/// Passwords never pass in clear: off loopback there has to be a certificate that somebody chose. One
-/// that we made ourselves would teach people to pass over what their browser says.
-fn binds(settings: &mut Settings, is_own: bool, has_none: bool) -> Vec<ConsoleBind> {
-    let written = settings.get(options::BIND).unwrap_or_default();
+/// Neither passwords nor links pass in clear: off loopback there has to be a certificate that somebody
+/// chose. One that we made ourselves would teach people to pass over what their browser says.
+fn binds(
+    settings: &mut Settings,
+    what: &str,
+    written: Vec<Item<SocketAddr>>,
+    by_tls: bool,
+    has_none: bool,
+) -> Vec<ConsoleBind> {
     let mut binds: Vec<ConsoleBind> = Vec::new();
     for item in written {
         let mut bind = ConsoleBind {
             address: item.value,
-            tls: is_own,
+            tls: by_tls,
         };
         let address = bind.address;
         if binds.iter().any(|other| other.address == address) && address.port() != 0 {
-            let message = format!("the console is bound to {address} twice");
+            let message = format!("{what} is bound to {address} twice");
             settings.error(&item.span, message, "once is enough");
         }
         if !bind.is_loopback() {
             bind.tls = true;
             if has_none {
-                let message = format!("the console at {address} would be reached in clear");
-                let label = "write console.certificate and console.key, or [tls], or bind it to 127.0.0.1 and come by ssh -L";
+                let message = format!("{what} at {address} would be reached in clear");
+                let label = "write console.certificate and console.key, or [tls], or bind it to 127.0.0.1, behind ssh -L or a proxy";
                 settings.error(&item.span, message, label);
             }
         }

@@ -75,8 +75,8 @@ mod zone;
 pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Console, ConsoleBind, Control, Copies,
     Delivery, Digest, DigestTo, Directory, Dkim, DkimKey, Dns, DomainSettings, Filing,
-    FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Learning, Limits, Listener, Local,
-    Log, LogFormat, LogLevel, LogTarget, MayAdd, NoticeClass, Notices, Oidc, OpenTelemetry,
+    FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Learning, Limits, Links, Listener,
+    Local, Log, LogFormat, LogLevel, LogTarget, MayAdd, NoticeClass, Notices, Oidc, OpenTelemetry,
     Outbound, Pickup, Privacy, ProtocolLog, ProtocolLogTarget, Quarantine, Reports, RouteAuth,
     RouteCredentials, Scanner, ScannerAddress, ScannerKind, Screening, Secret, Spool, SpoolKind,
     Srs, Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,

@@ -672,6 +672,9 @@ section! {
         "footer_html" FOOTER_HTML: Option<String> = &Optional(values::TEXT);
         /// What is added to its score for the rules that follow.
         "score" SCORE: i32 = &Whole { min: -1000, max: 1000 }, default("0");
+        /// What it holds may be released and deleted by whoever reads of it in the digest
+        /// (quarantine.link_url): its recipient, or the postmaster.
+        "release_by_link" RELEASE_BY_LINK: bool = &Flag, default("false");
         /// Only say, in log and tracking, what it would have done.
         "dry_run" DRY_RUN: bool = &Flag, default("false");
     }
@@ -1107,6 +1110,15 @@ section! {
         "digest_at" DIGEST_AT: TimeOfDay = &values::TIME_OF_DAY, default(r#""07:00""#);
         /// From whom that comes. Default: from whom notices come.
         "digest_from" DIGEST_FROM: Option<Mailbox> = &Optional(values::MAILBOX);
+        /// Where link_bind is reached: what a rule with release_by_link holds has a link in the digest
+        /// that begins so, behind which its reader releases or deletes it.
+        "link_url" LINK_URL: Option<String> = &Optional(values::HTTP_URL);
+        /// Where the pages of these links are served, and nothing else. On loopback in clear, elsewhere
+        /// by TLS alone, with the certificate of the console.
+        "link_bind" LINK_BIND: Vec<Item<SocketAddr>> = &OneOrMany(values::BIND), default("[]"),
+            fixed();
+        /// How long a link counts.
+        "link_expire" LINK_EXPIRE: Duration = &values::DURATION, default(r#""7d""#);
     }
 }
 

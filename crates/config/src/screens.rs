@@ -1,5 +1,6 @@
 //! What is looked for in messages, and how they are signed: `[[screen]]`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use screening::{
     Action, AttachmentIs, Direction, FieldWords, Screen, Screens, When, Words, WordsError,
 };
 
-use crate::config::{Digest, DigestTo, Listener, Quarantine, Scanner, Screening};
+use crate::config::{Digest, DigestTo, Links, Listener, Quarantine, Scanner, Screening};
 use crate::form::Item;
 use crate::option::{At, Opt};
 use crate::options::{
@@ -53,6 +54,7 @@ pub(crate) fn read(
     let mut rules: Vec<Screen> = numbered
         .map(|(section, number)| reader.screen(section, number))
         .collect();
+    let released = released_by_link(reader.settings, &sections, &rules);
     let dmarc = reader.settings.get(checks::DMARC);
     let forwarders = reader.clients(checks::FORWARDERS.into());
     let scanners = reader.scanners;
@@ -101,6 +103,7 @@ pub(crate) fn read(
                 zone: zone.clone(),
                 from: settings.get(quarantine::DIGEST_FROM),
             }),
+            links: links(settings, released),
         },
         dkim: dkim::read(settings),
         scanners,
@@ -114,6 +117,65 @@ pub(crate) fn check_digest(settings: &mut Settings, postmaster: Option<&Mailbox>
         let label = "write postmaster = \"ADDRESS\" at the top, or host a domain";
         settings.error_at(quarantine::DIGEST, message, label);
     }
+}
+
+/// The names of the rules that say `release_by_link`, but of those that are called as one that does
+/// not: what is held is known by the name alone.
+fn released_by_link(
+    settings: &mut Settings,
+    sections: &[Section],
+    rules: &[Screen],
+) -> BTreeSet<Arc<str>> {
+    let (mut may, mut may_not) = (BTreeSet::new(), BTreeSet::new());
+    for (section, rule) in sections.iter().zip(rules) {
+        let at = section.at(options::RELEASE_BY_LINK);
+        if !settings.get(at) {
+            may_not.insert(Arc::clone(&rule.name));
+            continue;
+        }
+        may.insert(Arc::clone(&rule.name));
+        if !rule.then.contains(&Action::Hold) {
+            let message = "it holds nothing that could be released".to_owned();
+            let label = "goes with then = \"hold\"";
+            settings.error_at(section.at(options::RELEASE_BY_LINK), message, label);
+        }
+        if !settings.is_set(quarantine::LINK_URL) {
+            let message = "there are no links without quarantine.link_url".to_owned();
+            let label = "write it, with quarantine.link_bind, or take this out";
+            settings.warn_at(section.at(options::RELEASE_BY_LINK), message, label);
+        }
+    }
+    may.difference(&may_not).cloned().collect()
+}
+
+/// By what readers of the digest let go on what these rules hold.
+fn links(settings: &mut Settings, rules: BTreeSet<Arc<str>>) -> Option<Links> {
+    positive(settings, quarantine::LINK_EXPIRE);
+    let url: Option<String> = settings.get(quarantine::LINK_URL);
+    let is_bound = settings.is_set(quarantine::LINK_BIND);
+    let Some(url) = url else {
+        let message = "nobody learns of pages at link_bind".to_owned();
+        settings.error_at(quarantine::LINK_BIND, message, "write link_url, too");
+        return None;
+    };
+    if !is_bound {
+        let message = "its pages are served nowhere".to_owned();
+        let label = "write link_bind = \"127.0.0.1:8026\", or an address of this machine";
+        settings.error_at(quarantine::LINK_URL, message, label);
+    }
+    if settings.get(quarantine::DIGEST).is_none() {
+        let message = "links stand in the digest, and there is none".to_owned();
+        settings.warn_at(
+            quarantine::LINK_URL,
+            message,
+            "write digest = \"recipients\"",
+        );
+    }
+    Some(Links {
+        url: url.trim_end_matches('/').to_owned(),
+        expire: settings.get(quarantine::LINK_EXPIRE),
+        rules,
+    })
 }
 
 /// What the domains of authors ask for.

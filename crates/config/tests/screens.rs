@@ -121,14 +121,6 @@ fn mistakes_are_told_where_they_stand() {
             "when.kind",
         ),
         ("[[screen]]\nthen = \"quarantine\"\n", "then"),
-        (
-            "[quarantine]\ndigest = \"postmaster\"\n",
-            "nobody is postmaster",
-        ),
-        (
-            "[quarantine]\ndigest_at = \"7:00\"\n",
-            "write hours and minutes",
-        ),
         ("[[screen]]\nadd_header = \"X Spam: yes\"\n", "add_header"),
         (
             "[[screen]]\ncopy_to = \"b\u{f6}b@out.test\"\n",
@@ -143,6 +135,61 @@ fn mistakes_are_told_where_they_stand() {
         let told = bad(text).to_string();
         assert!(told.contains(expected), "{text}: {told}");
     }
+}
+
+#[test]
+fn mistakes_about_what_is_held_are_told_too() {
+    let cases = [
+        (
+            "[quarantine]\ndigest = \"postmaster\"\n",
+            "nobody is postmaster",
+        ),
+        (
+            "[quarantine]\ndigest_at = \"7:00\"\n",
+            "write hours and minutes",
+        ),
+        (
+            "[quarantine]\nlink_bind = \"127.0.0.1:0\"\n",
+            "nobody learns of pages at link_bind",
+        ),
+        (
+            "[quarantine]\nlink_url = \"https://held.test\"\n",
+            "its pages are served nowhere",
+        ),
+        (
+            "[quarantine]\nlink_url = \"https://held.test\"\nlink_bind = \"192.0.2.1:443\"\n",
+            "the page of links at 192.0.2.1:443 would be reached in clear",
+        ),
+        (
+            "[[screen]]\nthen = \"refuse\"\nrelease_by_link = true\n",
+            "it holds nothing that could be released",
+        ),
+    ];
+    for (text, expected) in cases {
+        let told = bad(text).to_string();
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+}
+
+#[test]
+fn only_rules_that_say_so_let_go_on_what_they_hold_by_a_link() {
+    let rule = |name: &str, link: bool| {
+        format!("[[screen]]\nname = \"{name}\"\nthen = \"hold\"\nrelease_by_link = {link}\n")
+    };
+    let text = format!(
+        "[quarantine]\ndigest = \"recipients\"\nlink_url = \"https://held.test/a/\"\nlink_bind = \"[::1]:0\"\n\
+         {}{}{}{}",
+        rule("prizes", true),
+        rule("programs", false),
+        // Of two of one name nobody could tell which of them holds a message.
+        rule("both", true),
+        rule("both", false),
+    );
+    let config = good(&text).config;
+    let links = config.screening.quarantine.links.as_ref().expect("links");
+    assert_eq!(links.url, "https://held.test/a");
+    assert!(links.rules.iter().map(|name| &**name).eq(["prizes"]));
+    assert!(config.console.links.iter().all(|bind| !bind.tls));
 }
 
 #[test]

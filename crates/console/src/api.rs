@@ -19,14 +19,20 @@ const ANSWER_OCTETS_MAX: usize = 16 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Api {
     control: ControlApi,
-    name: String,
+    actor: Actor,
 }
 
 impl Api {
     /// The API as it is called for somebody.
     pub(crate) fn new(control: ControlApi, name: &str) -> Self {
-        let name = name.to_owned();
-        Self { control, name }
+        let actor = Actor::at_console(name);
+        Self { control, actor }
+    }
+
+    /// The API as it is called for whoever has a link of a digest.
+    pub(crate) fn by_link(control: ControlApi) -> Self {
+        let actor = Actor::by_link();
+        Self { control, actor }
     }
 
     /// The same, called for somebody else.
@@ -109,8 +115,7 @@ impl Api {
             .header(CONTENT_TYPE, "application/json")
             .body(Body::from(body))
             .map_err(Trouble::ours)?;
-        let actor = Actor::at_console(self.name.as_str());
-        Ok(self.control.call(actor, request).await)
+        Ok(self.control.call(self.actor.clone(), request).await)
     }
 }
 

@@ -12,6 +12,7 @@ mod assets;
 mod chart;
 mod cx;
 mod guard;
+mod links;
 mod page;
 mod pages;
 mod sessions;
@@ -36,6 +37,7 @@ use crate::cx::{Common, Shared};
 use crate::page::show;
 use crate::pages::configuration;
 
+pub use crate::links::links;
 pub use crate::settings::{Lifetimes, Settings};
 
 /// The console of a relay, at all its addresses: who signs in at one is signed in at the others.

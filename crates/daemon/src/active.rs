@@ -358,7 +358,9 @@ fn console_acceptor(
     warnings: &mut Warnings,
 ) -> Result<Option<Acceptor>, Vec<TlsProblem>> {
     let (tls, hostname) = (&config.console.tls, config.hostname.as_str());
-    if !config.console.binds.iter().any(|bind| bind.tls) {
+    let console = &config.console;
+    let mut binds = console.binds.iter().chain(&console.links);
+    if !binds.any(|bind| bind.tls) {
         return Ok(None);
     }
     let certificates = certificates(config, &CONSOLE.into(), tls, hostname, purpose, warnings)?;

@@ -47,10 +47,10 @@ pub use self::observed::{
     DeviceLists, DeviceRefusal, DeviceRow, DevicesQuery, Rates, RatesQuery, RefusedWhy,
 };
 pub use self::quarantine::{
-    LearnedResult, LearnedRow, QuarantineChange, QuarantineCount, QuarantineDigest,
+    LearnedResult, LearnedRow, LinkedMessage, QuarantineChange, QuarantineCount, QuarantineDigest,
     QuarantineLearned, QuarantineLesson, QuarantinePage, QuarantineReleased, QuarantineReport,
     QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText,
-    TaughtAs, UnreadPart,
+    ReleaseLinkToken, TaughtAs, UnreadPart,
 };
 pub use self::track::{
     Trace, TraceChange, TraceQuery, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow,

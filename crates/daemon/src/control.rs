@@ -11,6 +11,7 @@ mod greylist;
 mod guardian;
 mod in_process;
 mod learning;
+mod linked;
 mod log_lines;
 mod observed;
 mod operations;
@@ -326,6 +327,16 @@ fn with_quarantine(routes: Routes) -> Routes {
             "/v1/quarantine/digest",
             "Tells at once what is held since the last digest, as quarantine.digest says",
             quarantine::digest,
+        )
+        .ask(
+            "/v1/quarantine/link",
+            "For whom a link of a digest stands, while the message is held",
+            linked::show,
+        )
+        .post(
+            "/v1/quarantine/link/{verb}",
+            "Does what the page behind such a link offers: release or delete",
+            linked::act,
         )
 }
 

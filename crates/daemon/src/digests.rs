@@ -10,12 +10,13 @@ use engine::{Digest, DigestSettings};
 use filter::{Filter, State};
 use mail::Mailbox;
 use queue::Moment;
-use spool::{Change, NewMessage, Page, SpoolError};
+use spool::{Change, NewMessage, Page, Recipient, SpoolError, Waiting};
 
 use crate::disk::Urgency;
 use crate::last_digest::is_due;
+use crate::release_links::ReleaseLink;
 use crate::services::Services;
-use crate::{held, own_mail};
+use crate::{held, own_mail, release_links};
 
 /// How often it is looked whether it is time.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
@@ -120,10 +121,27 @@ fn compose(
 ) -> Result<Vec<NewMessage>, SpoolError> {
     let active = services.active();
     let setup = &active.setup;
+    let links = setup.config.screening.quarantine.links.as_ref();
+    let link = |waiting: &Waiting, recipient: &Recipient| {
+        let links = links.filter(|links| release_links::is_given(links, recipient))?;
+        let token = services.release_links.token(ReleaseLink {
+            message: waiting.message.id,
+            recipient: recipient.number,
+            until: now.wall + links.expire,
+        });
+        match token {
+            Ok(token) => Some(format!("{}/{token}", links.url)),
+            Err(error) => {
+                tracing::warn!(%error, "a digest is without links");
+                None
+            }
+        }
+    };
     let settings = DigestSettings {
         to: terms.to,
         from: &setup.digest_from,
         notices: &setup.notices,
+        link: &link,
     };
     let rules = &setup.config.rules;
     let is_hosted = |mailbox: &Mailbox| {

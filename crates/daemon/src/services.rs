@@ -23,6 +23,7 @@ use crate::inbox::Input;
 use crate::journal::Journal;
 use crate::last_digest::LastDigest;
 use crate::pace::Pace;
+use crate::release_links::ReleaseLinks;
 use crate::sessions::Sessions;
 use crate::sightings::Sightings;
 use crate::sign_in::SignInService;
@@ -49,6 +50,7 @@ pub struct Services {
     pub(crate) guardian: Guardian,
     pub(crate) sightings: Sightings,
     pub(crate) last_digest: LastDigest,
+    pub(crate) release_links: ReleaseLinks,
     pub(crate) history: History,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) sign_ins: SignInService,
@@ -95,6 +97,7 @@ impl Services {
         let guardian = Guardian::resume(config.data_dir.join("guardian"));
         let reports = config.data_dir.join("reports");
         let last_digest = LastDigest::resume(config.data_dir.join("digest"));
+        let release_links = ReleaseLinks::new(config.data_dir.join("release-links.key"));
         let sightings = Sightings::resume(reports, config.reports.is_on(), clock.moment().wall);
         let most = config.limits.greylisting.max_entries;
         let history = History::resume(config.data_dir.join("greylist"), most);
@@ -114,6 +117,7 @@ impl Services {
             guardian,
             sightings,
             last_digest,
+            release_links,
             history,
             audit: Arc::new(audit),
             sign_ins: SignInService::default(),

@@ -2,9 +2,6 @@
 //! the key for that.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +10,8 @@ use filter::{Condition, Filter, Glob};
 use privacy::{KEY_LEN, Veil};
 use protocol_log::{MailLine, Row};
 use tracking::Transcript;
+
+use crate::key_file;
 
 /// What stands between the time and what a client says in a dialogue.
 const SAYS: &str = " C: ";
@@ -30,35 +29,11 @@ pub(crate) fn open(privacy: Privacy, data_dir: &Path) -> Result<Option<Arc<Veil>
         Privacy::Off => return Ok(None),
         Privacy::Cut => Veil::cutting(),
         Privacy::Hash => {
-            let key = read(&file).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => make(&file),
-                _ => Err(error),
-            });
             let named = |error| format!("log.privacy: {}: {error}", file.display());
-            Veil::hashing(&key.map_err(named)?)
+            Veil::hashing(&key_file::open::<KEY_LEN>(&file).map_err(named)?)
         }
     };
     Ok(Some(Arc::new(veil)))
-}
-
-fn read(file: &Path) -> io::Result<[u8; KEY_LEN]> {
-    let mut key = [0; KEY_LEN];
-    File::open(file)?.read_exact(&mut key)?;
-    Ok(key)
-}
-
-/// A file beside it takes its name once it is whole: a crash leaves no half of a key.
-fn make(file: &Path) -> io::Result<[u8; KEY_LEN]> {
-    let mut key = [0; KEY_LEN];
-    aws_lc_rs::rand::fill(&mut key).map_err(|_| io::Error::other("there is no randomness"))?;
-    let new = file.with_extension("new");
-    let mut options = File::options();
-    let options = options.create(true).truncate(true).write(true).mode(0o600);
-    let mut written = options.open(&new)?;
-    written.write_all(&key)?;
-    written.sync_all()?;
-    std::fs::rename(&new, file)?;
-    Ok(key)
 }
 
 /// A row of a protocol log. The Message-ID behind DATA has the form of an address and is none.

@@ -1,6 +1,7 @@
 //! What is held since the last time, as a message of our own to those who are to know of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use config::DigestTo;
 use mail::{Mailbox, QueueId, ReversePath, Timestamp};
@@ -36,7 +37,7 @@ struct Rows {
 }
 
 /// Who is told, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct DigestSettings<'a> {
     /// Of what.
     pub to: DigestTo,
@@ -44,6 +45,18 @@ pub struct DigestSettings<'a> {
     pub from: &'a Mailbox,
     /// How notices are written.
     pub notices: &'a NoticeSettings,
+    /// The page on which a reader releases a message for this recipient, where he may.
+    pub link: &'a dyn Fn(&Waiting, &Recipient) -> Option<String>,
+}
+
+impl fmt::Debug for DigestSettings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, from, .. } = self;
+        f.debug_struct("DigestSettings")
+            .field("to", to)
+            .field("from", from)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Digest {
@@ -64,7 +77,8 @@ impl Digest {
                 DigestTo::Recipients => Some(mailbox).filter(|mailbox| is_hosted(mailbox)),
             };
             if let Some(reader) = reader {
-                self.add_for(reader, || held(waiting, recipient, subject, now));
+                let link = || (settings.link)(waiting, recipient);
+                self.add_for(reader, || held(waiting, recipient, subject, now, link()));
             }
         }
     }
@@ -102,7 +116,9 @@ impl Digest {
         now: Moment,
         mut next_id: impl FnMut() -> QueueId,
     ) -> Vec<NewMessage> {
-        let DigestSettings { to, from, notices } = settings;
+        let DigestSettings {
+            to, from, notices, ..
+        } = settings;
         let is_of_all = *to == DigestTo::Postmaster;
         let mut messages = Vec::new();
         for Rows { reader, held, more } in self.readers.into_values() {
@@ -132,7 +148,13 @@ impl Digest {
     }
 }
 
-fn held(waiting: &Waiting, recipient: &Recipient, subject: &str, now: Moment) -> Held {
+fn held(
+    waiting: &Waiting,
+    recipient: &Recipient,
+    subject: &str,
+    now: Moment,
+    link: Option<String>,
+) -> Held {
     let message = &waiting.message;
     let last = recipient.last.as_deref().unwrap_or_default();
     let (rule, reason) = screening::rule_in(last).unzip();
@@ -144,6 +166,7 @@ fn held(waiting: &Waiting, recipient: &Recipient, subject: &str, now: Moment) ->
         rule,
         reason: reason.unwrap_or(last).to_owned(),
         age: now.line.since(message.arrived),
+        link,
     };
     held.bounded()
 }
@@ -204,6 +227,7 @@ mod tests {
             to,
             from: &mailbox("gate@here.test"),
             notices: &setup.notices,
+            link: &|_, _| None,
         };
         let now = Moment::of(Timestamp::from_millis(3_600_000));
         let mut digest = Digest::default();
@@ -255,12 +279,12 @@ mod tests {
         let now = Moment::of(Timestamp::default());
         for n in 0..READERS_MAX + 2 {
             let reader = mailbox(&format!("b{n}@here.test"));
-            digest.add_for(&reader, || held(&one, &one.recipients[0], "x", now));
+            digest.add_for(&reader, || held(&one, &one.recipients[0], "x", now, None));
         }
         assert_eq!((digest.readers.len(), digest.left_out()), (READERS_MAX, 2));
         let reader = mailbox("b0@here.test");
         for _ in 0..ROWS_MAX + 4 {
-            digest.add_for(&reader, || held(&one, &one.recipients[0], "x", now));
+            digest.add_for(&reader, || held(&one, &one.recipients[0], "x", now, None));
         }
         let rows = &digest.readers[reader.as_str()];
         assert_eq!((rows.held.len(), rows.more), (ROWS_MAX, 5));

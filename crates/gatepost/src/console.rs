@@ -1,6 +1,6 @@
 //! The web console beside the relay: where it listens, and by which settings.
 
-use config::{Config, Console};
+use config::{Config, Console, ConsoleBind};
 use console::{Console as Pages, Lifetimes, Settings};
 use daemon::{ControlApi, Served, WebListener};
 
@@ -19,6 +19,30 @@ pub fn open(config: &Config) -> Result<Served, String> {
     Ok(Box::new(move |api| {
         troubles.into_iter().for_each(|why| api.is_without(why));
         Box::pin(serve(served, lifetimes, api))
+    }))
+}
+
+/// Opens the sockets for the pages behind links of digests.
+///
+/// # Errors
+/// An address cannot be bound.
+pub fn open_links(config: &Config) -> Result<Served, String> {
+    let open = |bind: &ConsoleBind| {
+        let socket = WebListener::bind(bind.address);
+        let socket = socket.map_err(|why| format!("quarantine.link_bind {why}"));
+        Ok((socket?, bind.tls))
+    };
+    let sockets = config.console.links.iter().map(open);
+    let sockets: Vec<(WebListener, bool)> = sockets.collect::<Result<_, String>>()?;
+    Ok(Box::new(move |api| {
+        Box::pin(async move {
+            let mut tasks = tokio::task::JoinSet::new();
+            for (socket, by_tls) in sockets {
+                let tls = by_tls.then(|| api.clone());
+                tasks.spawn(socket.serve(::console::links(api.clone()), tls));
+            }
+            while tasks.join_next().await.is_some() {}
+        })
     }))
 }
 

@@ -28,7 +28,8 @@ pub fn run(cli: &Cli) -> Outcome {
         load: Box::new(again),
     };
     let beside: daemon::Beside = Box::new(console::open);
-    daemon::run(loaded.config, source, vec![beside]).map_err(|error| match error {
+    let links: daemon::Beside = Box::new(console::open_links);
+    daemon::run(loaded.config, source, vec![beside, links]).map_err(|error| match error {
         daemon::StartError::Configuration(why) => Failure::Configuration(why),
         daemon::StartError::System(why) => Failure::Temporary(why),
     })?;

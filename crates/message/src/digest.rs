@@ -8,6 +8,8 @@ use crate::own_mail::{push_base64, with_addresses};
 
 /// Characters of a text of others that are shown.
 const TEXT_MAX: usize = 200;
+/// Before the page where one is released or deleted, in plain text.
+const LINK: &str = "Release";
 
 /// Everything that goes into a message that tells what is in quarantine.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +51,8 @@ pub struct Held {
     pub reason: String,
     /// For how long it has been held.
     pub age: Duration,
+    /// The page of ours on which it can be released and deleted, if there is one.
+    pub link: Option<String>,
 }
 
 impl Held {
@@ -74,7 +78,7 @@ impl Held {
 }
 
 /// Writes a message that tells what is held, as text and as HTML (RFC 2046 section 5.1.4), to be sent
-/// from `<>`. What others wrote is text without control characters, in which a reader finds no link.
+/// from `<>`. What others wrote is text without control characters, in which a reader finds no link but ours.
 pub fn digest(facts: &DigestFacts<'_>) -> Notice {
     let DigestFacts {
         id,
@@ -133,7 +137,7 @@ fn foot(facts: &DigestFacts<'_>) -> &'static str {
     if facts.is_of_all {
         "`gatepost quarantine show ID` shows a message, `gatepost quarantine release ID` lets it go on."
     } else {
-        "If you expected one of them, tell your postmaster its id."
+        "If you expected one of them that you cannot release here, tell your postmaster its id."
     }
 }
 
@@ -146,6 +150,9 @@ fn plain(facts: &DigestFacts<'_>) -> String {
     for one in facts.held {
         for (name, value) in cells(facts, one) {
             let _ = write!(text, "{name:<9}{value}\r\n");
+        }
+        if let Some(link) = &one.link {
+            let _ = write!(text, "{LINK:<9}{link}\r\n");
         }
         text.push_str("\r\n");
     }
@@ -165,6 +172,10 @@ fn html(facts: &DigestFacts<'_>) -> String {
         for (name, value) in cells(facts, one) {
             let value = in_html(&value);
             let _ = write!(text, "<tr><td>{name}</td><td>{value}</td></tr>\r\n");
+        }
+        if let Some(link) = one.link.as_deref().map(in_html) {
+            let link = format!("<a href=\"{link}\">Release or delete it</a>");
+            let _ = write!(text, "<tr><td></td><td>{link}</td></tr>\r\n");
         }
         text.push_str("</table>\r\n<hr>\r\n");
     }
@@ -255,6 +266,7 @@ mod tests {
             rule: Some(evil.to_owned()),
             reason: evil.to_owned(),
             age: Duration::from_secs(7_300),
+            link: None,
         }
     }
 
@@ -307,6 +319,20 @@ mod tests {
             !html.contains("<script") && html.contains("&lt;script&gt;&quot;&#39;&amp;"),
             "{html}"
         );
+    }
+
+    #[test]
+    fn our_own_link_is_one_in_text_and_html() {
+        let link = Some("https://held.test/a-_9".to_owned());
+        let one = Held { link, ..held("x") };
+        let [_, text, html] = written(&[one, held("y")], 0, false);
+        assert_eq!(
+            text.matches("Release  https://held.test/a-_9\r\n").count(),
+            1
+        );
+        let anchor = "<a href=\"https://held.test/a-_9\">Release or delete it</a>";
+        assert_eq!(html.matches(anchor).count(), 1, "{html}");
+        assert_eq!(html.matches("https://").count(), 1, "{html}");
     }
 
     #[test]

@@ -46,11 +46,19 @@ fn sample(number: u64) -> Row {
         recipient: of(&recipients, message * 2 + number % 2).into(),
         message_id: of_arrival(&["", "1@client.example", "2@client.example"], message / 3).into(),
         listener: of_arrival(&["internet", "submission"], message / 2).into(),
-        hello: of_arrival(&["mx.client.example", "[192.0.2.1]", "printer"], message / 5).into(),
+        hello: of_arrival(
+            &["mx.client.example", "[192.0.2.1]", "printer"],
+            message / 5,
+        )
+        .into(),
         subject: of_arrival(&["", "Your order 17", "Invoice"], message / 2).into(),
         user: of(&["", "ann@client.example", "scanner"], message / 4).into(),
         route: of(&["exchange", "x.example", ""], message / 6).into(),
-        host: of(&["mx1.x.example [192.0.2.25]:25", "[2001:db8::25]:25", ""], message / 3).into(),
+        host: of(
+            &["mx1.x.example [192.0.2.25]:25", "[2001:db8::25]:25", ""],
+            message / 3,
+        )
+        .into(),
         reply: of(&replies, number / 4 + number % 4).into(),
         size: 100 + message,
         ..Row::new(after(number), result, Stage::Rcpt)

@@ -201,6 +201,8 @@ call("post", "/v1/quarantine/{id}/learn", 404, lesson, id=row["id"])
 call("post", "/v1/quarantine/{id}/learn", 422, {**lesson, "lesson": "eggs"}, id=quarantined["id"])
 told = call("post", "/v1/quarantine/digest", 200)["to"]
 assert set(told) <= {"eve@hosted.test"}, told
+call("post", "/v1/quarantine/link", 404, {"token": "x"})
+call("post", "/v1/quarantine/link/{verb}", 404, {"token": "x"}, verb="release")
 released = call("post", "/v1/quarantine/release", 200, named)
 assert released["filter"] == "id:" + row["id"] + " state:quarantined", released
 call("post", "/v1/quarantine/release", 400, {"filter": "stat:held", "by": "root"})

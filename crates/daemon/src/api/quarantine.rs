@@ -99,6 +99,22 @@ pub struct QuarantinedText {
     pub lines: Vec<String>,
 }
 
+/// The body of `POST /v1/quarantine/link` and of what is done by a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseLinkToken {
+    /// What stands behind the last stroke of the link.
+    pub token: String,
+}
+
+/// What a link of a digest stands for: the answer to `POST /v1/quarantine/link`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkedMessage {
+    /// The message, for one recipient.
+    pub message: QuarantineRow,
+    /// Until when the link counts, RFC 3339.
+    pub until: String,
+}
+
 /// The body of `POST /v1/quarantine/release`, `POST /v1/quarantine/delete` and
 /// `POST /v1/quarantine/ID/release-without-attachments`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -43,7 +43,7 @@ impl Act {
     /// Who says so, for what is stored of it. At the console that is who is signed in. On the command
     /// line it is as `said`: whoever became root tells who he was before.
     pub(super) fn by(&self, said: String) -> Result<Box<str>, Trouble> {
-        if self.actor.way == Way::Console {
+        if matches!(self.actor.way, Way::Console | Way::Link) {
             return name(self.actor.name.clone());
         }
         let said = name(said)?;
@@ -155,6 +155,7 @@ fn signed(actor: &Actor) -> AuditRow {
     let (way, uid) = match actor.way {
         Way::CommandLine { uid } => ("command line", Some(uid)),
         Way::Console => ("console", None),
+        Way::Link => ("link", None),
     };
     AuditRow {
         who: bounded(&actor.name),

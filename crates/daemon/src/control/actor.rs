@@ -28,6 +28,8 @@ pub enum Way {
     },
     /// Through the console, which knows who is signed in.
     Console,
+    /// By a link of a digest, whose reader nobody knows.
+    Link,
 }
 
 impl Actor {
@@ -36,6 +38,14 @@ impl Actor {
         Self {
             name: name.into(),
             way: Way::Console,
+        }
+    }
+
+    /// Whoever has a link of a digest.
+    pub fn by_link() -> Self {
+        Self {
+            name: "a link in a digest".to_owned(),
+            way: Way::Link,
         }
     }
 }

@@ -193,7 +193,7 @@ async fn carry_out(
     operations::carry_out(shared, act, verb, filter, change, now).await
 }
 
-fn rows(waiting: &Waiting, subject: &str, now: Moment) -> Vec<QuarantineRow> {
+pub(super) fn rows(waiting: &Waiting, subject: &str, now: Moment) -> Vec<QuarantineRow> {
     let message = &waiting.message;
     let row = |recipient: &Recipient| {
         let last = recipient.last.as_deref().unwrap_or_default();
