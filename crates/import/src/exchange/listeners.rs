@@ -286,7 +286,14 @@ fn connect(work: &mut Work, listener: &Listener<'_>, reached: &Addresses) {
     };
     for member in &listener.members {
         let origin = member.object.origin("RemoteIPRanges");
-        work.tell(Fate::Translated, &origin, "listener.NAME.connect", why);
+        let (fate, why) = match is_kept(listener, member, reached) {
+            true => (Fate::Translated, why),
+            false => (
+                Fate::NotTranslated,
+                "not all of its clients are served here: it is not certain that no other connector serves them, or by which rights; write a listener of its own",
+            ),
+        };
+        work.tell(fate, &origin, "listener.NAME.connect", why);
     }
     if out.is_empty() {
         return;
@@ -302,6 +309,17 @@ fn connect(work: &mut Work, listener: &Listener<'_>, reached: &Addresses) {
     for entry in entries {
         work.draft.add(&head, key, quoted(&entry), &origin);
     }
+}
+
+/// Whether all clients come in that a connector lets in without signing in, but for those whom one may serve that does
+/// not.
+fn is_kept(listener: &Listener<'_>, member: &Connector<'_>, reached: &Addresses) -> bool {
+    let mut clients = Addresses::of(member.ranges.clone());
+    let others = listener.members.iter().filter(|other| !other.anonymous);
+    for range in others.flat_map(|other| &other.ranges) {
+        clients = clients.minus(range);
+    }
+    !member.anonymous || clients.minus(reached).is_empty()
 }
 
 fn relay(work: &mut Work, listener: &Listener<'_>, auth: Auth, several: bool) {

@@ -909,3 +909,38 @@ fn virtual_servers_of_2003_are_of_one_server_and_their_lists_are_whole() {
         ],
     );
 }
+
+/// An address of its own beside all addresses: whom the table calls served comes in.
+#[test]
+fn clients_that_are_not_served_are_told_of() {
+    let everybody = connector(
+        "All",
+        "0.0.0.0:25",
+        "0.0.0.0-255.255.255.255",
+        "AnonymousUsers",
+        "Tls",
+    );
+    let own = connector(
+        "Own",
+        "192.0.2.25:25",
+        "10.0.7.0/24",
+        "ExchangeServers",
+        "ExternalAuthoritative",
+    );
+    let imported = imported(&[file("a.txt", &format!("{everybody}{own}{DOMAIN}"))]);
+    holds(
+        &imported,
+        &["mode = \"only-list\"\nallow = [\n  \"10.0.7.0/24\",\n]\n"],
+    );
+    let rows = imported.report.rows().iter();
+    let told: Vec<(usize, Fate)> = rows
+        .filter(|row| row.origin.name == "RemoteIPRanges" && row.option == "listener.NAME.connect")
+        .map(|row| (row.origin.line, row.fate))
+        .collect();
+    assert_eq!(
+        told,
+        [(6, Fate::NotTranslated), (16, Fate::Translated)],
+        "{}",
+        imported.report
+    );
+}
