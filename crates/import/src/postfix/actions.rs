@@ -15,8 +15,10 @@ pub(super) enum Action {
     RejectForeign,
     /// Hosted recipients are permitted, all others refused.
     HostedOnly,
-    /// Something that is done elsewhere here, or nowhere.
+    /// Something that is done elsewhere here, or nowhere; the list goes on.
     Other,
+    /// Restrictions, or something else that may refuse.
+    Unknown,
 }
 
 impl Action {
@@ -35,7 +37,7 @@ impl Action {
             "PERMIT_AUTH_DESTINATION" => match &*next {
                 "" => Self::PermitHosted,
                 "REJECT" | "DEFER" => Self::HostedOnly,
-                _ => Self::Other,
+                _ => Self::Unknown,
             },
             "REJECT_UNAUTH_DESTINATION" | "DEFER_UNAUTH_DESTINATION" => match &*next {
                 "PERMIT" => Self::HostedOnly,
@@ -44,12 +46,18 @@ impl Action {
             code if code.len() == 3 && digits(code) && code.starts_with('5') => Self::Reject,
             code if code.len() == 3 && digits(code) && code.starts_with('4') => Self::RejectForNow,
             number if digits(number) => Self::Permit,
-            _ => Self::Other,
+            "BCC" | "DELAY" | "FILTER" | "HOLD" | "PREPEND" | "REDIRECT" => Self::Other,
+            _ => Self::Unknown,
         }
     }
 
     pub fn rejects(&self) -> bool {
         matches!(self, Self::Reject | Self::RejectForNow)
+    }
+
+    /// Whether recipients elsewhere are refused, or may be.
+    pub fn rejects_foreign(&self) -> bool {
+        matches!(self, Self::RejectForeign | Self::HostedOnly | Self::Unknown)
     }
 }
 
@@ -72,10 +80,11 @@ mod tests {
             ("permit_auth_destination, reject", Action::HostedOnly),
             ("permit_auth_destination reject", Action::HostedOnly),
             ("reject_unauth_destination, permit", Action::HostedOnly),
-            ("permit_auth_destination my_class", Action::Other),
-            ("permit_mynetworks, reject", Action::Other),
+            ("permit_auth_destination my_class", Action::Unknown),
+            ("permit_mynetworks, reject", Action::Unknown),
+            ("DISCARD", Action::Unknown),
             ("FILTER smtp:x", Action::Other),
-            ("", Action::Other),
+            ("", Action::Unknown),
         ] {
             assert_eq!(Action::parse(value), action, "{value}");
         }

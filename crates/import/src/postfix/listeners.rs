@@ -57,9 +57,6 @@ impl Listener {
 const LISTENERS_MAX: usize = 100;
 
 pub(super) fn read(work: &mut Work<'_>, services: &[Service]) -> Vec<Listener> {
-    let pass = services
-        .iter()
-        .find(|service| service.kind == "pass" && service.command == "smtpd");
     let assumed = Service {
         name: "smtp".to_owned(),
         kind: "inet".to_owned(),
@@ -79,7 +76,7 @@ pub(super) fn read(work: &mut Work<'_>, services: &[Service]) -> Vec<Listener> {
         let settings = match &*service.command {
             "smtpd" => service,
             // postscreen hands its clients to the smtpd of type pass.
-            "postscreen" => pass.unwrap_or(service),
+            "postscreen" => behind(work, services, service),
             _ => continue,
         };
         let Some((host, port)) = service.endpoint() else {
@@ -115,6 +112,21 @@ pub(super) fn read(work: &mut Work<'_>, services: &[Service]) -> Vec<Listener> {
         ));
     }
     listeners
+}
+
+/// The smtpd to which postscreen hands its clients, by the name that it has there; postscreen itself, if there is none.
+fn behind<'a>(work: &Work<'_>, services: &'a [Service], postscreen: &'a Service) -> &'a Service {
+    let parameters = work
+        .parameters
+        .with(&postscreen.overrides, &postscreen.origin);
+    let name = parameters.value("smtpd_service_name");
+    let name = if name.is_empty() { "smtpd" } else { &*name };
+    let mut passed = services
+        .iter()
+        .filter(|service| service.kind == "pass" && service.command == "smtpd");
+    let only = passed.clone().next();
+    let named = passed.find(|service| service.name == name);
+    named.or(only).unwrap_or(postscreen)
 }
 
 fn unused(names: &mut BTreeSet<String>, port: u16) -> String {

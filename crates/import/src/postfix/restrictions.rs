@@ -189,7 +189,7 @@ fn by_rules(rules: &[(Addresses, Action)], case: Case, left: &Addresses) -> (Add
             Action::Permit => permitted = permitted.union(&hit),
             Action::PermitHosted if case.hosted => permitted = permitted.union(&hit),
             Action::Reject | Action::RejectForNow => refused = refused.union(&hit),
-            Action::RejectForeign | Action::HostedOnly if !case.hosted => {
+            action if action.rejects_foreign() && !case.hosted => {
                 refused = refused.union(&hit);
             }
             Action::HostedOnly => permitted = permitted.union(&hit),
@@ -271,7 +271,8 @@ impl Reader<'_, '_> {
                 self.has_decided = true;
                 self.step(Step::Foreign, word, "[relay]");
             }
-            "reject" | "defer" => {
+            // All that is permitted from there on is deferred.
+            "reject" | "defer" | "defer_if_permit" => {
                 self.has_decided = true;
                 self.step(Step::Reject, word, "listener.NAME.connect");
             }
@@ -280,7 +281,7 @@ impl Reader<'_, '_> {
                 self.step(Step::Permit, word, "listener.NAME.connect");
             }
             "permit_tls_clientcerts" => self.certificates(word),
-            "check_client_access" => self.table(word, Self::clients),
+            "check_client_access" => self.table_of_clients(word),
             "check_sender_access" => self.table(word, Self::senders),
             "check_recipient_access" => self.table(word, Self::recipients),
             "reject_rbl_client" => self.dns_list(word),
@@ -336,6 +337,23 @@ impl Reader<'_, '_> {
         self.tell(Fate::NotTranslated, word, "", hint(name));
     }
 
+    /// Whom it refuses is not known where it cannot be read: nobody relays past it.
+    fn table_of_clients(&mut self, word: &str) {
+        let spec = self.waiting.pop_front().unwrap_or_default();
+        match self.files.table(&spec, &self.origin) {
+            Ok(table) => self.clients(word, table),
+            Err(why) if self.files.may_refuse(&spec) => {
+                self.has_decided = true;
+                self.steps.push(Step::Foreign);
+                let why = format!(
+                    "{why}; whom it refuses is not known, so nobody relays whom the list has not let through before it: write relay.allow"
+                );
+                self.tell(Fate::NotTranslated, word, "relay.allow", &why);
+            }
+            Err(why) => self.tell(Fate::NotTranslated, word, "", &why),
+        }
+    }
+
     fn table(&mut self, word: &str, with: fn(&mut Self, &str, Table)) {
         let spec = self.waiting.pop_front().unwrap_or_default();
         match self.files.table(&spec, &self.origin) {
@@ -361,8 +379,16 @@ impl Reader<'_, '_> {
         // Sets are made one at the end: one by one takes too long where there are many.
         let mut grouped: Vec<(Vec<Addresses>, Action)> = Vec::new();
         for (clients, action, origin) in rules {
-            if action == Action::Other {
-                let why = "nothing of that kind is done by the client's address; it is as if DUNNO stood there";
+            let why = match action {
+                Action::Other => {
+                    "nothing of that kind is done by the client's address; it is as if DUNNO stood there"
+                }
+                Action::Unknown => {
+                    "what it comes to is not known: these clients cannot send to other domains"
+                }
+                _ => "",
+            };
+            if !why.is_empty() {
                 self.report.add(Fate::NotTranslated, &origin, "", why);
             }
             match grouped.last_mut() {
@@ -373,9 +399,12 @@ impl Reader<'_, '_> {
         if grouped.len() > CHANGES_MAX {
             let why = "the table changes its mind too often: whom it refuses anywhere is refused";
             self.tell(Fate::Changed, word, "", why);
-            let refused = grouped.into_iter().filter(|(_, action)| action.rejects());
-            let refused = refused.flat_map(|(clients, _)| clients).collect();
-            grouped = vec![(refused, Action::Reject)];
+            let of = |kind: fn(&Action) -> bool| {
+                let found = grouped.iter().filter(|(_, action)| kind(action));
+                found.flat_map(|(clients, _)| clients).cloned().collect()
+            };
+            let (refused, bound) = (of(Action::rejects), of(Action::rejects_foreign));
+            grouped = vec![(refused, Action::Reject), (bound, Action::RejectForeign)];
         }
         let grouped = grouped.into_iter();
         let grouped = grouped.map(|(clients, action)| (Addresses::of(clients), action));
@@ -764,6 +793,52 @@ mod tests {
         );
     }
 
+    /// A class of the administrator's own, or a list of restrictions, on the right side.
+    #[test]
+    fn what_a_line_comes_to_has_to_be_known_before_its_clients_relay() {
+        let networks = Addresses::parse("10.0.0.0/8").unwrap();
+        let relays = |action: &str| {
+            let main = format!(
+                "smtpd_restriction_classes = local_only\nlocal_only = check_recipient_access inline:{{a.test=OK}}, reject\n\
+                smtpd_recipient_restrictions = check_client_access cidr:{{{{10.1.0.0/16 {action}}}}}, permit_mynetworks, reject_unauth_destination\n"
+            );
+            let lists = lists(&main);
+            assert!(lists.rejected(HOSTED, &networks).is_empty() || action == "REJECT");
+            lists
+                .rejected(Case::STRANGER, &networks)
+                .intersect(&networks)
+                .is_empty()
+        };
+        for action in [
+            "local_only",
+            "permit_sasl_authenticated, reject",
+            "DISCARD",
+            "reject_unauth_destination",
+        ] {
+            assert!(!relays(action), "{action}");
+        }
+        for action in ["DUNNO", "PREPEND X-A: b", "FILTER smtp:x", "OK"] {
+            assert!(relays(action), "{action}");
+        }
+    }
+
+    /// Too many changes of mind make it coarser, and never laxer.
+    #[test]
+    fn a_table_that_changes_its_mind_too_often_refuses_what_it_refuses_anywhere() {
+        let networks = Addresses::parse("10.0.0.0/8").unwrap();
+        let mut table = String::new();
+        for n in 0..=CHANGES_MAX {
+            let action = ["reject_unauth_destination", "DUNNO"][n % 2];
+            table.push_str(&format!("{{10.{}.{}.0/24 {action}}}, ", n / 256, n % 256));
+        }
+        let main = format!(
+            "smtpd_recipient_restrictions = check_client_access cidr:{{{table}}}, permit_mynetworks, reject_unauth_destination\n"
+        );
+        let refused = lists(&main).rejected(Case::STRANGER, &networks);
+        let first = Addresses::parse("10.0.0.0/24").unwrap();
+        assert!(first.minus(&refused).is_empty());
+    }
+
     #[test]
     fn classes_stand_for_their_words() {
         let main = "smtpd_restriction_classes = inner\ninner = permit_mynetworks, reject\n\
@@ -771,6 +846,65 @@ mod tests {
         let networks = Addresses::parse("192.0.2.1").unwrap();
         let refused = lists(main).rejected(HOSTED, &networks);
         assert_eq!(others(&refused), ["192.0.2.1"]);
+    }
+
+    struct Patterns(&'static str);
+
+    impl Sources for Patterns {
+        fn read(&self, path: &str) -> Option<Vec<u8>> {
+            (path == "patterns").then(|| self.0.as_bytes().to_vec())
+        }
+    }
+
+    #[test]
+    fn nobody_relays_past_a_table_that_may_refuse_and_cannot_be_read() {
+        let networks = Addresses::parse("10.0.0.0/8").unwrap();
+        for (list, patterns, relays) in [
+            (
+                "check_client_access regexp:patterns, permit_mynetworks",
+                "# who\n/^10\\.1\\./ REJECT\n",
+                false,
+            ),
+            (
+                "check_client_access pcre:patterns, permit_mynetworks",
+                "if /a/\n/b/x  DUNNO\nendif\n!/c/ PREPEND X: y\n",
+                true,
+            ),
+            (
+                "check_client_access pcre:patterns, permit_mynetworks",
+                "/a b/ local_only\n",
+                false,
+            ),
+            (
+                "permit_mynetworks, check_client_access regexp:patterns",
+                "/a/ REJECT\n",
+                true,
+            ),
+            (
+                "check_client_access hash:gone, permit_mynetworks",
+                "",
+                false,
+            ),
+            (
+                "check_client_access mysql:patterns, permit_mynetworks",
+                "",
+                false,
+            ),
+            ("defer_if_permit, permit_mynetworks", "", false),
+        ] {
+            let main =
+                format!("smtpd_recipient_restrictions = {list}, reject_unauth_destination\n");
+            let (parameters, _) = Parameters::read("main.cf", &main, None);
+            let sources = Patterns(patterns);
+            let files = Files::new(&sources);
+            let lists = Lists::read(&parameters, &networks, &files, &mut Report::default());
+            let refused = lists.rejected(Case::STRANGER, &networks);
+            assert_eq!(
+                networks.minus(&refused).is_empty(),
+                !relays,
+                "{list} {patterns}"
+            );
+        }
     }
 
     #[test]

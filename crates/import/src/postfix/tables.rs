@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
+use super::actions::Action;
 use super::lines::{logical, unbraced, words};
 use crate::addresses::Addresses;
 use crate::report::Origin;
@@ -71,6 +72,21 @@ impl<'a> Files<'a> {
         Ok(String::from_utf8_lossy(&octets).into_owned())
     }
 
+    /// Whether a table of clients that cannot be read may refuse any of them. One of patterns can be read so far that
+    /// its actions are seen.
+    pub fn may_refuse(&self, spec: &str) -> bool {
+        let spec = spec.strip_prefix("proxy:").unwrap_or(spec);
+        match spec.split_once(':') {
+            Some(("regexp" | "pcre", name)) => {
+                let text = self.text(name);
+                text.map_or(true, |text| {
+                    logical(&text).iter().any(|(_, line)| pattern_refuses(line))
+                })
+            }
+            _ => true,
+        }
+    }
+
     /// A table, or why it cannot be read. `origin` is the setting that names it.
     pub fn table(&self, spec: &str, origin: &Origin) -> Result<Table, String> {
         let spec = spec.strip_prefix("proxy:").unwrap_or(spec);
@@ -107,6 +123,32 @@ impl<'a> Files<'a> {
             kind => Err(format!("{kind}: tables of this type cannot be read")),
         }
     }
+}
+
+/// Whether the value of a line of patterns may refuse somebody. A pattern ends with its delimiter and flags; what stands
+/// behind that is the value, so each word is asked that may begin it.
+fn pattern_refuses(line: &str) -> bool {
+    let line = line.trim_start_matches('!');
+    let Some(delimiter) = line.chars().next() else {
+        return false;
+    };
+    if line.eq_ignore_ascii_case("endif")
+        || line
+            .get(..3)
+            .is_some_and(|begin| begin.eq_ignore_ascii_case("if "))
+    {
+        return false;
+    }
+    let rest = line.get(delimiter.len_utf8()..).unwrap_or("");
+    // Flags, letters alone, stand right behind the delimiter.
+    let ends = rest.match_indices(delimiter).filter_map(|(at, _)| {
+        let behind = rest.get(at + delimiter.len_utf8()..)?;
+        let value = behind.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        value.starts_with(char::is_whitespace).then(|| value.trim())
+    });
+    let actions: Vec<Action> = ends.map(Action::parse).collect();
+    let may = |action: &Action| action.rejects() || action.rejects_foreign();
+    actions.is_empty() || actions.iter().any(may)
 }
 
 /// A path within Postfix's own folder, relative to it.

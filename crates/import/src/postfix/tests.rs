@@ -404,3 +404,24 @@ proptest! {
         }
     }
 }
+
+/// Of several services behind postscreen, it hands its clients to the one that it names.
+#[test]
+fn postscreen_has_the_service_that_it_names() {
+    let main = "compatibility_level = 3.6\nmyhostname = a.example.com\nmydestination =\nmynetworks = 10.0.0.0/8\n";
+    let open = "other pass - - n - - smtpd\n  -o mynetworks=10.0.0.0/8\n";
+    let closed = |name: &str| format!("{name} pass - - n - - smtpd\n  -o mynetworks=10.1.0.0/16\n");
+    for (name, more) in [("smtpd", ""), ("third", "  -o smtpd_service_name=third\n")] {
+        let master = format!(
+            "smtp inet n - n - 1 postscreen\n{more}{open}{}",
+            closed(name)
+        );
+        let imported = imported(&[("main.cf", main), ("master.cf", &master)]);
+        let text = bare(&imported);
+        assert!(
+            text.contains("allow = [\n  \"10.1.0.0/16\",\n]"),
+            "{text}\n{}",
+            imported.report
+        );
+    }
+}
