@@ -1,6 +1,8 @@
-//! The difference between two texts, as `diff -u` shows it and `patch` takes it.
+//! The difference between two texts, as `diff -u` shows it and `patch` takes it, but for secrets.
 
 use std::fmt::Write as _;
+
+use crate::source::without_secrets;
 
 /// Lines that are shown around each change.
 const CONTEXT_LINES: usize = 3;
@@ -63,7 +65,8 @@ fn write_line(body: &mut String, line: &Line<'_>) {
         Line::New(text) => ('+', text),
     };
     body.push(sign);
-    body.push_str(text);
+    // A file that somebody has yet to mend may hold a secret itself.
+    body.push_str(&without_secrets(text));
     if !text.ends_with('\n') {
         body.push_str("\n\\ No newline at end of file\n");
     }
@@ -162,6 +165,17 @@ mod tests {
         assert_eq!(diff("f", before, before), "");
         assert_eq!(diff("f", "", "a\n"), "--- f\n+++ f\n@@ -0,0 +1,1 @@\n+a\n");
         assert_eq!(diff("f", "a\n", ""), "--- f\n+++ f\n@@ -1,1 +0,0 @@\n-a\n");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let after = "[route.out.auth]\nsecret = \"hunter2\"\nold = \"file:/etc/secret\"\n[a]\nsecret = \"file:/etc/b\"\n";
+        let shown = diff("f", "", after);
+        assert!(
+            shown.contains("+secret = ") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        assert!(shown.contains("+secret = \"file:/etc/b\"\n"), "{shown}");
     }
 
     #[test]

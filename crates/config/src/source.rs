@@ -123,6 +123,13 @@ pub(crate) fn may_be_secret(key: &str) -> bool {
     SECRET_KEYS.iter().any(|word| key.contains(word))
 }
 
+/// A line as others may read it.
+pub(crate) fn without_secrets(line: &str) -> String {
+    let mut line: Vec<char> = line.chars().collect();
+    hide_secrets(&mut line);
+    line.into_iter().collect()
+}
+
 /// Whoever wrote a secret into the file is told so where others read it, too: in the log. One character
 /// for one, so that the caret stands right. What only says where a secret is stays.
 fn hide_secrets(line: &mut [char]) {
