@@ -127,9 +127,15 @@ pub fn exchange(
     let guards = guards(&draft.text());
     let imported = checked(draft, report, lists.lists, environment)?;
     // A guard that the reader of configurations refused would leave open what it stood before.
-    if guards != self::guards(&imported.configuration) {
+    let kept = self::guards(&imported.configuration);
+    if guards != kept {
+        let lost = guards.iter().find(|guard| !kept.contains(guard));
+        let lost = lost
+            .and_then(|line| line.split(" # ").next())
+            .unwrap_or("")
+            .trim_end();
         return Err(Refused(format!(
-            "a restriction cannot be written here:\n{}",
+            "a restriction cannot be written here: {lost}\n{}",
             imported.report
         )));
     }

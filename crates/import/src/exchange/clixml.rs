@@ -54,7 +54,9 @@ pub(super) fn objects(file: &str, text: &str) -> Result<Vec<Object>, String> {
     loop {
         let before = reader.buffer_position() as usize;
         let wrong = |why: String| format!("{file}:{}: {why}", lines.at(before));
-        match reader.read_event().map_err(|why| wrong(why.to_string()))? {
+        // What the reader says of it may hold any part of the file.
+        let event = reader.read_event();
+        match event.map_err(|_| wrong("it is no XML that can be read".to_owned()))? {
             Event::Start(start) => {
                 // The tag begins behind the text before it.
                 let begin = text
@@ -258,6 +260,19 @@ mod tests {
                 text.get(..20).unwrap_or(text)
             );
         }
+    }
+
+    #[test]
+    fn nothing_of_the_file_is_shown_where_it_is_damaged() {
+        let damaged = ONE.replace(
+            "<TS N=\"ConnectionInactivityTimeOut\">PT10M</TS>",
+            "<TS N=\"x\">PT10M</TS \u{1b}[2J",
+        );
+        let why = objects("x", &damaged).unwrap_err();
+        assert!(
+            !why.contains("s3cret") && !why.contains('\u{1b}') && why.len() < 60,
+            "{why}"
+        );
     }
 
     proptest! {

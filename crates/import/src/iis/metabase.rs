@@ -41,7 +41,8 @@ pub(crate) fn keys(file: &str, text: &str) -> Result<Vec<Key>, String> {
         let before = reader.buffer_position() as usize;
         let event = reader.read_event();
         let wrong = |why| format!("{file}:{}: {why}", lines.at(before));
-        match event.map_err(|why| wrong(why.to_string()))? {
+        // What the reader says of it may hold any part of the file.
+        match event.map_err(|_| wrong("it is no XML that can be read".to_owned()))? {
             Event::Start(start) => {
                 // The tag begins behind what stood before it.
                 let at = text

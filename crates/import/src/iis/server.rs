@@ -193,8 +193,13 @@ fn relay(work: &mut Work, server: &Server<'_>, name: &str) {
         _ => format!("[listener.{name}.relay]"),
     };
     let listed = clients(work, server, "RelayIpList", "relay.allow");
-    let (list, origin) =
+    let (mut list, origin) =
         listed.unwrap_or_else(|| (AddressList::default(), server.key.origin.clone()));
+    if list.all_except && list.unread > 0 {
+        let why = "all but those on the list may relay, and not all of the list can be read: nobody is permitted, write who is";
+        work.tell(Fate::LeftOut, &origin, "relay.allow", why);
+        list = AddressList::default();
+    }
     if list.all_except {
         work.draft.set(&head, "mode", quoted("all-except"), &origin);
         let excepted: Vec<String> = list.refused.entries();

@@ -178,3 +178,42 @@ proptest! {
         }
     }
 }
+
+/// "All except the list below", of which a part is not known: with few who may connect, that is no open relay.
+#[test]
+fn who_is_excepted_has_to_be_known() {
+    let except = |mask| {
+        written(
+            &[
+                ("255.255.255.255", &["10.0.0.7"][..]),
+                (mask, &["10.0.5.0"][..]),
+            ],
+            &[],
+        )
+    };
+    let few = written(&[], &[("255.255.0.0", &["10.0.0.0"])]);
+    let denied = written(&[("255.255.255.0", &["203.0.113.0"])], &[]);
+    for (mask, all_but) in [("255.255.255.0", true), ("255.0.255.0", false)] {
+        let text = metabase(&except(mask)).replace(&denied, &few);
+        let imported = imported(&text);
+        let text = bare(&imported);
+        assert_eq!(
+            text.contains(
+                "[relay]\nmode = \"all-except\"\nexcept = [\"10.0.0.7\", \"10.0.5.0/24\"]"
+            ),
+            all_but,
+            "{text}"
+        );
+        assert_eq!(text.contains("[relay]\nallow = []\n"), !all_but, "{text}");
+    }
+}
+
+#[test]
+fn nothing_of_a_damaged_file_is_shown() {
+    let text = metabase("").replace("</IIsSmtpService>", "</IIsSmtpService");
+    let refused = iis("m.xml", text.as_bytes(), &Environment::default()).unwrap_err();
+    assert!(
+        !refused.0.contains("s3cret") && refused.0.len() < 60,
+        "{refused}"
+    );
+}

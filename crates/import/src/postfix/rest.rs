@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Work;
+use super::lines::words;
 use super::listeners::Listener;
 use crate::report::{Fate, Origin};
 
@@ -200,6 +201,12 @@ fn one(work: &mut Work<'_>, origin: &Origin) {
             "",
             "taken into account where it matters",
         );
+    }
+    let classes = words(&work.parameters.value("smtpd_restriction_classes"));
+    if classes.contains(&name) {
+        let why =
+            "a class that tables alone name: what its words would do to whom it is for is not done";
+        return work.report.add(Fate::NotTranslated, origin, "", why);
     }
     let why = WHY
         .iter()
