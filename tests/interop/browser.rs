@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::program::path_of;
-use crate::relay::{BINARY, Relay};
+use crate::relay::{Relay, binary};
 use crate::server::{Conduct, RecordingServer};
 use crate::wait::{seconds, until};
 
@@ -409,7 +409,7 @@ impl Drop for Demo {
 #[ignore = "needs Chromium: scripts/test browser"]
 fn the_demo_leads_to_the_console_and_looks_as_documented() {
     let mut demo = Demo(
-        Command::new(BINARY)
+        Command::new(binary())
             .arg("demo")
             .stdout(Stdio::piped())
             .spawn()

@@ -132,7 +132,7 @@ fn fingerprints(file: &Path) -> Value {
 }
 
 fn cert_fingerprint(words: &[&str]) -> Ran {
-    run(crate::relay::BINARY, words)
+    run(crate::relay::binary(), words)
 }
 
 /// SHA-256 of the public key, by openssl.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::program::{self, Ran};
-use crate::relay::{BINARY, Relay};
+use crate::relay::{Relay, binary};
 use crate::server::route_to;
 
 fn relay_with_domains() -> Relay {
@@ -227,7 +227,7 @@ fn acceptance_names_its_line_in_the_log_and_in_relay_check() {
 
 #[test]
 fn without_arguments_it_says_what_to_do_next() {
-    let ran = program::finish(program::limited(std::path::Path::new(BINARY)), b"");
+    let ran = program::finish(program::limited(std::path::Path::new(binary())), b"");
     assert_eq!(ran.code, 2, "{}", ran.text());
     assert!(ran.text().contains("demo"), "{}", ran.text());
 }

@@ -12,7 +12,7 @@ use crate::authority::Authority;
 use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::program::{Ran, feed, limited, need_root, path_of, run};
-use crate::relay::{BINARY, Relay};
+use crate::relay::{Relay, binary};
 use crate::wait::{seconds, until_true};
 
 const USERS: [(&str, &str); 3] = [
@@ -924,7 +924,7 @@ fn the_commands_that_pages_show_are_commands() {
         for command in commands {
             // Help says what a command takes, after it has looked at what it got.
             let line = format!("exec \"$0\" {command} --help");
-            let ran = run("sh", &["-c", &line, BINARY]);
+            let ran = run("sh", &["-c", &line, binary()]);
             assert_eq!(ran.code, 0, "{path}: gatepost {command}\n{}", ran.text());
         }
     }

@@ -13,7 +13,7 @@ use crate::authority::Authority;
 use crate::dns::{self, NameServer};
 use crate::network::Network;
 use crate::program::{self, Ran, need_root, path_of};
-use crate::relay::{BINARY, Relay};
+use crate::relay::{Relay, binary};
 use crate::server::RecordingServer;
 use crate::signed_zone::{SignedZone, Validation};
 use crate::wait::{seconds, until_true};
@@ -75,7 +75,7 @@ impl Drop for TimeServer {
 /// What the doctor says, run by `before`, words in front of the binary.
 fn asked(relay: &Relay, before: &[&str], arguments: &[&str]) -> Ran {
     let config = relay.config().display().to_string();
-    let ours = [BINARY, "--config", &config, "doctor", "--json"];
+    let ours = [binary(), "--config", &config, "doctor", "--json"];
     let words = [before, &ours[..], arguments].concat();
     let (first, rest) = words.split_first().expect("a program");
     let mut command = program::limited(&if before.is_empty() {
@@ -293,7 +293,7 @@ fn a_low_port_takes_a_right() {
     relay.write_whole_config(config);
     fs::set_permissions(relay.folder(), fs::Permissions::from_mode(0o755)).expect("its mode");
     let binary = relay.folder().join("gatepost");
-    fs::copy(BINARY, &binary).expect("the binary where everybody finds it");
+    fs::copy(crate::relay::binary(), &binary).expect("the binary where everybody finds it");
     // In a network of its own, where ports below 1024 are root's as they were from the beginning.
     let script = format!(
         "ip link set lo up; exec setpriv --reuid 65534 --regid 65534 --clear-groups {} --config {} doctor --json \

@@ -15,7 +15,7 @@ use crate::dns;
 use crate::envelope_table::{LISTENERS, Row, table};
 use crate::network::Network;
 use crate::program::{Ran, finish};
-use crate::relay::{self, BINARY, Relay};
+use crate::relay::{self, Relay, binary};
 
 const THREADS: usize = 4;
 
@@ -87,7 +87,7 @@ fn wrong_answer(row: &Row, folder: &Path) -> Option<String> {
 }
 
 fn ask(row: &Row, folder: &Path) -> Ran {
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(binary());
     command
         .arg("--config")
         .arg(config_of(folder, row.listener))

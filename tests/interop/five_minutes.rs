@@ -8,7 +8,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::program::{self, need_root};
-use crate::relay::BINARY;
+use crate::relay::binary;
 
 const GUIDE: &str = include_str!("../../docs/five-minutes.md");
 
@@ -73,7 +73,7 @@ fn commands() -> String {
 fn programs(folder: &Path) {
     let bin = folder.join("bin");
     fs::create_dir(&bin).expect("a folder");
-    symlink(BINARY, bin.join("gatepost")).expect("the program");
+    symlink(binary(), bin.join("gatepost")).expect("the program");
     let sudo = bin.join("sudo");
     fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").expect("sudo");
     fs::set_permissions(&sudo, fs::Permissions::from_mode(0o755)).expect("its mode");

@@ -12,7 +12,7 @@ use crate::client::{Dialogue, message, submit};
 use crate::dns;
 use crate::network::Network;
 use crate::program::{self, Ran};
-use crate::relay::{self, BINARY, Relay};
+use crate::relay::{self, Relay};
 use crate::server::RecordingServer;
 
 /// Where no configuration is yet.
@@ -192,7 +192,8 @@ fn who_gives_no_answer_hears_what_is_missing() {
 #[test]
 fn questions_are_asked_on_a_terminal() {
     let relay = bare();
-    let command = format!("{BINARY} --config {} init", relay.config().display());
+    let config = relay.config();
+    let command = format!("{} --config {} init", relay::binary(), config.display());
     let answers = b"relay.example.com\nexample.com\n192.0.2.1\n\n\n\n";
     let ran = program::feed("script", &["-qec", &command, "/dev/null"], answers);
     let ran = ran.expect_code(0);

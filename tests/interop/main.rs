@@ -44,6 +44,7 @@ mod wait;
 // Each shows one side of what a user of the relay would notice.
 mod abuse;
 mod acknowledged;
+mod activation;
 mod after_queue;
 mod amavis;
 mod arc;

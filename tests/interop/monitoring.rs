@@ -227,6 +227,34 @@ fn is_counted_as_logged(page: &str, log: &str) {
     }
 }
 
+/// Whoever sends clients here has time to hear of the stop, and none of them is turned away meanwhile.
+#[test]
+fn a_relay_that_is_to_stop_goes_on_for_a_while_and_is_not_ready() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let (mut relay, address) = watched(network, &server, "");
+    let config = fs::read_to_string(relay.config()).expect("the configuration");
+    fs::write(relay.config(), format!("stop_delay = \"1h\"\n{config}")).expect("a change");
+    relay.command(&["reload"]).expect_code(0);
+    relay.command(&["status", "--ready"]).expect_code(0);
+    program::signal("TERM", relay.child());
+    until_true("the word of the stop", seconds(10), || {
+        get(address, "/ready").0 == 503
+    });
+    let ran = relay.command(&["status", "--ready"]).expect_code(1);
+    assert!(ran.err.contains("the relay is stopping"), "{}", ran.text());
+    let mut client = Dialogue::ready(network.stranger(), relay.address());
+    client.submit(
+        "ann@client.test",
+        &["bob@hosted.test"],
+        &message("while-leaving"),
+    );
+    server.wait_for("while-leaving");
+    // Another one has no more patience.
+    program::signal("TERM", relay.child());
+    assert!(relay.wait_for_end().success(), "a graceful stop");
+}
+
 #[test]
 fn who_asks_whether_it_is_ready_hears_why_not() {
     let network = Network::new();

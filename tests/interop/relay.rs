@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -19,7 +20,13 @@ const START_SECONDS_MAX: u64 = 30;
 /// A graceful stop waits for sessions and deliveries; the tests leave none that need longer.
 const STOP_SECONDS_MAX: u64 = 30;
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_gatepost");
+/// The program under test: the one that was built with these tests, or another that GATEPOST_BINARY
+/// names, such as the one that is packaged.
+pub fn binary() -> &'static str {
+    static NAMED: LazyLock<Option<String>> =
+        LazyLock::new(|| std::env::var("GATEPOST_BINARY").ok());
+    NAMED.as_deref().unwrap_or(env!("CARGO_BIN_EXE_gatepost"))
+}
 
 pub struct Relay {
     pub network: Network,
@@ -158,7 +165,7 @@ impl Relay {
     /// Starts the process and waits for nothing.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the relay runs already");
-        let mut words = self.wrapper.iter().map(String::as_str).chain([BINARY]);
+        let mut words = self.wrapper.iter().map(String::as_str).chain([binary()]);
         let mut command = Command::new(words.next().expect("a program"));
         let log = File::options()
             .create(true)
@@ -177,7 +184,7 @@ impl Relay {
         self.child = Some(
             command
                 .spawn()
-                .unwrap_or_else(|why| panic!("{BINARY} does not start: {why}")),
+                .unwrap_or_else(|why| panic!("{} does not start: {why}", binary())),
         );
     }
 
@@ -248,7 +255,7 @@ impl Relay {
 
     /// The same with something on its standard input.
     pub fn command_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
-        let mut command = program::limited(Path::new(BINARY));
+        let mut command = program::limited(Path::new(binary()));
         command.arg("--config").arg(self.config()).args(arguments);
         program::finish(command, input)
     }

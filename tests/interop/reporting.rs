@@ -10,7 +10,7 @@ use crate::client::{Dialogue, message, submit};
 use crate::dns::NameServer;
 use crate::network::Network;
 use crate::program::{feed, run};
-use crate::relay::{BINARY, Relay};
+use crate::relay::{Relay, binary};
 use crate::server::RecordingServer;
 use crate::wait::{seconds, until};
 
@@ -117,7 +117,7 @@ fn domains_that_ask_for_it_are_told_once_a_day_what_came_in_their_name() {
     let file = relay.folder().join("report.eml");
     fs::write(&file, &own.data).expect("a file");
     let shown = feed(
-        BINARY,
+        binary(),
         &["reports", &file.display().to_string(), "-"],
         &bad.data,
     )

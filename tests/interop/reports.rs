@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::program::{Ran, feed, run};
-use crate::relay::BINARY;
+use crate::relay::binary;
 
 /// An aggregate report of the older form, as most programs write it.
 fn dmarc(id: u32, count: u32) -> String {
@@ -49,7 +49,7 @@ fn message(file: &Path) -> String {
 
 fn reports(arguments: &[&str], input: &str) -> Ran {
     let arguments = [&["reports"], arguments].concat();
-    feed(BINARY, &arguments, input.as_bytes())
+    feed(binary(), &arguments, input.as_bytes())
 }
 
 #[test]

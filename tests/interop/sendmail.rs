@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::network::Network;
 use crate::program::{self, Ran};
-use crate::relay::{BINARY, Relay};
+use crate::relay::{Relay, binary};
 use crate::server::{Received, RecordingServer};
 use crate::wait::{seconds, until_true};
 
@@ -36,7 +36,7 @@ impl Machine {
         let folder = machine.relay.folder();
         fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("a mode");
         machine.write_config("");
-        symlink(BINARY, folder.join("sendmail")).expect("a link");
+        symlink(binary(), folder.join("sendmail")).expect("a link");
         // Programs call it without a word about its configuration, which is not in its usual place.
         let text = format!(
             "#!/bin/sh\nprintf '%s\\n' \"$@\" >{:?}\nexec {:?} -C {:?} \"$@\"\n",
@@ -618,7 +618,7 @@ fn both_usual_names_are_answered_to() {
     let lib = machine.relay.folder().join("lib");
     fs::create_dir(&lib).expect("a folder");
     for name in ["sendmail", "mailq"] {
-        symlink(BINARY, lib.join(name)).expect("a link");
+        symlink(binary(), lib.join(name)).expect("a link");
     }
     let run = |name: &str, arguments: &[&str]| {
         let mut command = program::limited(&lib.join(name));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::mta_sts::{POLICY_HOST, Setup, send};
 use crate::program::{feed, run};
-use crate::relay::{BINARY, Relay};
+use crate::relay::{Relay, binary};
 use crate::wait::{seconds, until};
 
 /// A day that is over.
@@ -172,7 +172,7 @@ fn domains_that_ask_for_it_are_told_once_a_day_how_connections_were_encrypted() 
     assert_eq!(report["policies"], expected);
     // We read what we write.
     let shown = feed(
-        BINARY,
+        binary(),
         &["reports", "-"],
         message.replace('\n', "\r\n").as_bytes(),
     );

@@ -14,7 +14,7 @@ use crate::client::{Dialogue, message, submit};
 use crate::full_disk::SmallDisk;
 use crate::load::Load;
 use crate::network::Network;
-use crate::relay::{BINARY, Relay};
+use crate::relay::{Relay, binary};
 use crate::server::{Conduct, RecordingServer};
 use crate::wait::{seconds, until_true};
 
@@ -323,7 +323,7 @@ fn what_happens_is_printed_as_it_happens() {
     let server = RecordingServer::start(network.mail_server());
     let relay = Relay::start(network, &hosted(&server));
     let config = relay.config().display().to_string();
-    let mut follower = Command::new(BINARY)
+    let mut follower = Command::new(binary())
         .args(["--config", &config, "tail", "state:delivered"])
         .stdout(Stdio::piped())
         .spawn()

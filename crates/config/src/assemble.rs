@@ -59,7 +59,7 @@ pub(crate) fn assemble(
     let screening = screens::read(settings, files, ours, (&hostname, &zone), &mut list_files);
     let mut config = Config {
         postmaster: session.postmaster.clone(),
-        stop_timeout: sections.stop_timeout,
+        stop: sections.stop,
         user: account(settings, top::USER),
         group: account(settings, top::GROUP),
         rules,

@@ -29,8 +29,8 @@ pub struct Config {
     pub user: Account,
     /// The group to run as after binding.
     pub group: Account,
-    /// How long what is under way may take when the relay stops.
-    pub stop_timeout: Duration,
+    /// How it stops.
+    pub stop: Stop,
     /// Who `<postmaster>` is (RFC 5321 section 4.5.1); `None` when no domain is hosted and nobody
     /// is named.
     pub postmaster: Option<Mailbox>,
@@ -639,6 +639,15 @@ impl Reports {
     pub fn is_on(&self) -> bool {
         self.dmarc || self.tls
     }
+}
+
+/// How the relay stops, once it is told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stop {
+    /// How long all goes on, with `/ready` saying no.
+    pub delay: Duration,
+    /// How long what is under way may take from then on.
+    pub timeout: Duration,
 }
 
 /// `[tracking]`

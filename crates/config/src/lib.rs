@@ -79,7 +79,7 @@ pub use config::{
     Local, Log, LogFormat, LogLevel, LogTarget, MayAdd, NoticeClass, Notices, Oidc, OpenTelemetry,
     Outbound, Pickup, Privacy, ProtocolLog, ProtocolLogTarget, Quarantine, Reports, RouteAuth,
     RouteCredentials, Scanner, ScannerAddress, ScannerKind, Screening, Secret, Spool, SpoolKind,
-    Srs, Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,
+    Srs, Stop, Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use described::{Described, described};

@@ -113,14 +113,18 @@ section! {
         /// Who <postmaster> is. Default: postmaster at the first hosted domain of the file.
         "postmaster" POSTMASTER: Option<Mailbox> = &Optional(values::MAILBOX),
             follows(|config| quoted(config.postmaster.as_ref()?));
-        /// The account to run as after binding.
+        /// The account to run as after binding: its name in /etc/passwd, or its number.
         "user" USER: String = &values::TEXT, default(r#""gatepost""#), fixed();
-        /// The group to run as after binding.
+        /// The group to run as after binding: its name in /etc/group, or its number.
         "group" GROUP: String = &values::TEXT, default(r#""gatepost""#), fixed();
         /// How long sessions and attempts under way may take when the relay stops; what is left is
         /// cut off (sessions hear 421).
         "stop_timeout" STOP_TIMEOUT: Duration = &values::DURATION, default(r#""8s""#)
-            => stop_timeout;
+            => stop.timeout;
+        /// How long the relay goes on as before when it is told to stop, while /ready says no: whoever
+        /// sends clients here has this time to send them elsewhere.
+        "stop_delay" STOP_DELAY: Duration = &values::DURATION, default(r#""0s""#)
+            => stop.delay;
     }
 }
 

@@ -1,13 +1,13 @@
 //! What the table of options fills: for the sections without a name, for a listener, for a route.
 
-use std::time::Duration;
-
 use ::route::SiteOptions;
 use admission::SlotLimits;
 use mail::Place;
 use relay_policy::Demand;
 
-use crate::config::{Delivery, Dns, Log, Notices, Outbound, Reports, Spool, Tracking, Verify};
+use crate::config::{
+    Delivery, Dns, Log, Notices, Outbound, Reports, Spool, Stop, Tracking, Verify,
+};
 
 /// What options of sections without a name say.
 pub(crate) struct Sections {
@@ -25,7 +25,7 @@ pub(crate) struct Sections {
     pub log: Log,
     pub reports: Reports,
     pub tracking: Tracking,
-    pub stop_timeout: Duration,
+    pub stop: Stop,
 }
 
 /// What the table fills of a `[listener.NAME]`.

@@ -1,12 +1,11 @@
 //! What the options of sections without a name say, in the shape in which others go by it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mail::Domain;
 use relay_policy::Rules;
 
-use crate::config::{Dns, Log, Notices, Outbound, Reports, Spool, Tracking, Verify};
+use crate::config::{Dns, Log, Notices, Outbound, Reports, Spool, Stop, Tracking, Verify};
 use crate::options::{
     auth, dns, greylisting, guardian, guardian_per_client, guardian_per_sender_domain,
     guardian_per_user, limits, limits_rate_per_client, limits_rate_per_network,
@@ -33,7 +32,7 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         spool: Spool::default(),
         log: Log::default(),
         tracking: Tracking::default(),
-        stop_timeout: Duration::ZERO,
+        stop: Stop::default(),
     };
     for fill in [
         top::fill,

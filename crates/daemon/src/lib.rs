@@ -11,6 +11,8 @@
     reason = "clocks, sockets and randomness are here"
 )]
 
+mod accounts;
+mod activation;
 mod active;
 mod agent;
 pub mod api;
@@ -91,6 +93,8 @@ mod watchdog;
 mod web;
 mod whole_file;
 
+pub use accounts::{Account, account_named, account_of, group_named};
+pub use activation::Given;
 pub use beside::{Beside, Served};
 pub use caller::{hand_in, speak};
 pub use check::check;

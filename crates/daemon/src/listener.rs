@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::activation::Given;
 use crate::arrival;
 use crate::services::{Services, Stop};
 
@@ -36,11 +37,16 @@ pub struct Bound {
     socket: StdListener,
 }
 
-/// Binds every listener of `config`, but for those in `open`, which are open already.
+/// Binds every listener of `config`, but for those in `open`, which are open already, and takes of
+/// what is `given` the sockets at their addresses.
 ///
 /// # Errors
 /// Says which address could not be bound, and what to look at. Nothing stays bound then.
-pub fn bind(config: &Config, open: &[(Arc<str>, SocketAddr)]) -> Result<Vec<Bound>, String> {
+pub fn bind(
+    config: &Config,
+    open: &[(Arc<str>, SocketAddr)],
+    given: &mut Given,
+) -> Result<Vec<Bound>, String> {
     let mut bound = Vec::new();
     for listener in &config.listeners {
         for asked in &listener.binds {
@@ -50,7 +56,8 @@ pub fn bind(config: &Config, open: &[(Arc<str>, SocketAddr)]) -> Result<Vec<Boun
             {
                 continue;
             }
-            let socket = bind_one(*asked).map_err(|error| {
+            let socket = given.at(*asked).map_or_else(|| bind_one(*asked), Ok);
+            let socket = socket.map_err(|error| {
                 let place = &listener.place;
                 format!(
                     "listener `{}` ({place}) cannot bind {asked}: {}",

@@ -8,6 +8,7 @@ mod snapshot;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -143,7 +144,8 @@ async fn live() -> &'static str {
 
 async fn ready(State(watched): State<Arc<Monitoring>>) -> (StatusCode, String) {
     let services = &watched.shared.services;
-    let stopping = *services.stop.borrow() != Stop::Running;
+    let leaving = watched.shared.leaving.load(Ordering::Relaxed);
+    let stopping = leaving || *services.stop.borrow() != Stop::Running;
     let stopping = stopping.then(|| "the relay is stopping".to_owned());
     let refusing = match services.spool.health() {
         Health::Accepting => None,

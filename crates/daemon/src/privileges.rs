@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use caps::{CapSet, Capability, CapsHashSet};
-use nix::unistd::{Group, User, chown, geteuid, setgid, setgroups, setuid};
+use nix::unistd::{chown, geteuid, setgid, setgroups, setuid};
+
+use crate::accounts::{account_named, group_named};
 
 /// Becomes `user` and `group` when started as root, giving `owned` directories to that user first.
 /// Does nothing when not root, or when the user is root itself.
@@ -18,18 +20,17 @@ pub fn drop_to(user: &str, group: Option<&str>, owned: &[&Path]) -> Result<(), S
     if !geteuid().is_root() || user == "root" {
         return Ok(());
     }
-    let identity = User::from_name(user)
+    let identity = account_named(user)
         .map_err(|e| format!("user `{user}` cannot be looked up: {e}"))?
         .ok_or_else(|| no_such_user(user, group))?;
     let gid = match group {
         None => identity.gid,
         Some(group) => {
-            Group::from_name(group)
+            group_named(group)
                 .map_err(|e| format!("group `{group}` cannot be looked up: {e}"))?
                 .ok_or_else(|| {
                     format!("there is no group `{group}`: create it (groupadd --system {group}), or name another one with `group = \"...\"`")
                 })?
-                .gid
         }
     };
     for path in owned {

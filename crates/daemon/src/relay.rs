@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -174,6 +175,13 @@ impl Relay {
         self.shared.reload().await
     }
 
+    /// Says from now on that it is not ready, and does all that it did. Gives how long that is to
+    /// be so before the stop.
+    pub(crate) fn leave(&self) -> Duration {
+        self.shared.leaving.store(true, Ordering::Relaxed);
+        self.shared.services.active().setup.config.stop.delay
+    }
+
     /// Stops gracefully. Gives back once everything is written and closed.
     pub async fn stop(self) {
         let Self {
@@ -189,7 +197,7 @@ impl Relay {
         end(tasks).await;
         shared.services.stop.send_replace(Stop::Draining);
         let services = Arc::clone(&shared.services);
-        let time_limit = services.active().setup.config.stop_timeout;
+        let time_limit = services.active().setup.config.stop.timeout;
         let cut = tokio::spawn(async move {
             tokio::time::sleep(time_limit).await;
             tracing::warn!("sessions or attempts are still under way and are cut off");

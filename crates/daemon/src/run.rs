@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::level_filters::LevelFilter;
 
+use crate::activation::Given;
 use crate::beside::Beside;
 use crate::relay::Relay;
 use crate::shared::Source;
@@ -41,7 +42,8 @@ pub fn run(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), St
 fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), StartError> {
     let held = hold_signals()?;
     raise_file_limit();
-    let bound = listener::bind(&config, &[])?;
+    let mut given = Given::take()?;
+    let bound = listener::bind(&config, &[], &mut given)?;
     make_data_dir(&config.data_dir)?;
     let made = make_pickup_directory(&config)?;
     let submit = open_submit_socket(&config)?;
@@ -56,6 +58,10 @@ fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), Star
             .collect::<Vec<_>>(),
     )?;
     let _log_written_at_the_end = start_log(&config)?;
+    for address in given.left() {
+        tracing::warn!(%address, "systemd listens there, and no listener has this address: its clients get no answer");
+    }
+    drop(given);
     let spool = open_spool(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -69,7 +75,8 @@ fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), Star
         for serve in beside {
             served.spawn(serve(relay.api()));
         }
-        until_told(&relay, signals).await;
+        let signals = until_told(&relay, signals).await;
+        linger(&relay, signals).await;
         served.shutdown().await;
         relay.stop().await;
         tracing::info!("stopped");
@@ -170,7 +177,7 @@ fn start_log(config: &Config) -> Result<log::Guard, String> {
 }
 
 /// Heeds signals until one of them says to stop.
-async fn until_told(relay: &Relay, mut signals: Signals) {
+async fn until_told(relay: &Relay, mut signals: Signals) -> Signals {
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         tokio::select! {
@@ -182,6 +189,18 @@ async fn until_told(relay: &Relay, mut signals: Signals) {
     }
     tracing::info!("stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
+    signals
+}
+
+/// Goes on for `stop_delay`, not ready any more: whoever sends clients here has time to hear of it
+/// and send them elsewhere. A second signal to stop ends that.
+async fn linger(relay: &Relay, mut signals: Signals) {
+    let delay = relay.leave();
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
+    }
 }
 
 fn reopen_log() {

@@ -10,6 +10,7 @@ use config::{Config, Diagnostics, Disk, Files, Loaded};
 use engine::dispatch::Event;
 use tokio::sync::Mutex;
 
+use crate::activation::Given;
 use crate::active::ActiveConfiguration;
 use crate::diagnoses::Diagnoses;
 use crate::inbox::{self, Input};
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) reload_due: AtomicBool,
     /// What is being found out for operators, and was.
     pub(crate) diagnoses: Diagnoses,
+    /// Told to stop, and going on for `stop_delay`.
+    pub(crate) leaving: AtomicBool,
     /// What could not be served beside mail, a line each.
     absent: std::sync::Mutex<Vec<String>>,
     /// Held while the configuration file is changed.
@@ -58,6 +61,7 @@ impl Shared {
             started: Instant::now(),
             pausing: Mutex::new(()),
             reload_due: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             absent: std::sync::Mutex::default(),
             configuring: Mutex::new(()),
             diagnoses: Diagnoses::default(),
@@ -118,7 +122,7 @@ impl Shared {
     fn put_in_force(&self, config: Config, listeners: &mut Listeners) -> Result<(), String> {
         let old = self.services.active();
         fixed_at_start(&old.setup.config, &config)?;
-        let bound = listener::bind(&config, &listeners.kept(&config))?;
+        let bound = listener::bind(&config, &listeners.kept(&config), &mut Given::default())?;
         let ready = listener::ready(bound).map_err(|e| e.to_string())?;
         let domains = self.services.spool.domains().map_err(|e| e.to_string())?;
         let active = Arc::new(ActiveConfiguration::new(config, Some(&old))?);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use config::Config;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{Group, User, fchownat};
+use nix::unistd::fchownat;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
+use crate::accounts::{account_named, group_named};
 use crate::listener::{ACCEPT_PAUSE, report_fault, see_out};
 use crate::services::{Services, Stop};
 use crate::{local_session, unix_socket};
@@ -26,17 +27,16 @@ pub fn open_submit_socket(config: &Config) -> Result<Option<StdListener>, String
     let failed = |error| format!("submit.socket: {error}");
     let socket = unix_socket::open(&submit.socket, submit.mode).map_err(failed)?;
     let own = nix::unistd::geteuid();
-    let user = User::from_name(&config.user.name).ok().flatten();
+    let user = account_named(&config.user.name).ok().flatten();
     let user = user.filter(|_| own.is_root()).map(|user| user.uid);
     let group = match (&submit.group, own.is_root()) {
         (None, false) => None,
-        (None, true) => Group::from_name(&config.group.name).ok().flatten(),
+        (None, true) => group_named(&config.group.name).ok().flatten(),
         (Some(name), _) => {
-            let group = Group::from_name(name).ok().flatten();
+            let group = group_named(name).ok().flatten();
             Some(group.ok_or_else(|| format!("submit.group: there is no group `{name}`"))?)
         }
     };
-    let group = group.map(|group| group.gid);
     let given = fchownat(
         AT_FDCWD,
         &submit.socket,

@@ -63,6 +63,9 @@ pub enum Command {
         /// What it counts and measures, as Prometheus reads it.
         #[arg(long)]
         metrics: bool,
+        /// Only whether it takes new mail: ends with 0 or 1, as a container's health check.
+        #[arg(long, conflicts_with = "metrics")]
+        ready: bool,
     },
     /// Print the version.
     Version,

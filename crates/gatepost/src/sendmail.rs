@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use bytes::{Buf as _, Bytes};
 use config::{Disk, LocalSubmission};
 use mail::{Domain, Mailbox, Reply};
-use nix::unistd::{Group, Uid, User};
+use nix::unistd::Uid;
 use submission::{Arguments, Ended, Handover, Mode, NotSubmitted, Origin, Submission, is_lone_dot};
 
 use crate::cli::{Cli, DEFAULT_CONFIG, QueueVerb, Selection};
@@ -196,7 +196,7 @@ fn user(local: &LocalSubmission) -> Result<Mailbox, Failure> {
         .or_else(|| daemon::environment().hostname);
     let hostname = hostname.as_ref().map_or("localhost", Domain::as_str);
     let uid = Uid::current();
-    let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let name = daemon::account_of(uid).map(|account| account.name);
     let named = name.and_then(|name| Mailbox::parse(&format!("{name}@{hostname}")).ok());
     let numbered = || Mailbox::parse(&format!("uid-{uid}@{hostname}"));
     named
@@ -270,8 +270,8 @@ fn keep(
 /// secret, so that nobody else may see names there.
 fn mode(file: &File, directory: &Path, group: &str) -> io::Result<u32> {
     let (file, directory) = (file.metadata()?, std::fs::metadata(directory)?);
-    let group = Group::from_name(group).ok().flatten();
-    let is_of_group = group.is_some_and(|group| group.gid.as_raw() == file.gid());
+    let group = daemon::group_named(group).ok().flatten();
+    let is_of_group = group.is_some_and(|group| group.as_raw() == file.gid());
     if is_of_group || file.uid() == directory.uid() {
         return Ok(0o640);
     }

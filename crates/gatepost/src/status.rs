@@ -14,8 +14,18 @@ pub fn remote(cli: &Cli) -> Remote {
     Remote::new(&config::control_socket(&cli.config, &Disk))
 }
 
-/// `gatepost status`
-pub fn status(cli: &Cli) -> Outcome {
+/// `gatepost status`, or only what it counts, or whether it is ready.
+pub fn command(cli: &Cli, metrics: bool, ready: bool) -> Outcome {
+    if metrics {
+        text(cli, "/metrics")
+    } else if ready {
+        text(cli, "/ready")
+    } else {
+        status(cli)
+    }
+}
+
+fn status(cli: &Cli) -> Outcome {
     let status: Status = remote(cli).get("/v1/status")?;
     if cli.json {
         return output::json(&status);
@@ -93,9 +103,8 @@ fn scanner_line(scanner: &ScannerStatus) -> String {
     )
 }
 
-/// `gatepost status --metrics`
-pub fn metrics(cli: &Cli) -> Outcome {
-    let page = remote(cli).text("/metrics")?;
+fn text(cli: &Cli, path: &str) -> Outcome {
+    let page = remote(cli).text(path)?;
     say!("{}", page.trim_end());
     Ok(ExitCode::SUCCESS)
 }

@@ -18,6 +18,7 @@ mod dial;
 mod directory;
 mod directory_users;
 mod dns_lists;
+mod hosts;
 mod https;
 mod inquiries;
 mod kept;
@@ -43,6 +44,7 @@ mod way;
 
 pub use answers::Answers;
 pub use dial::connect;
+pub use hosts::host_addresses;
 pub use https::Cost;
 pub use inquiries::{Inquiries, Way};
 pub use next_hop::{Trial, TrialEnd};

@@ -5,9 +5,10 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::serve::IncomingStream;
-use nix::unistd::{Uid, User};
+use nix::unistd::Uid;
 
 use super::OwnerOnly;
+use crate::accounts::account_of;
 
 /// Whoever asks something of the control socket's API, or acts by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(super) async fn named(
     mut request: Request,
     next: Next,
 ) -> Response {
-    // Accounts may be asked of a directory, which may be slow.
+    // A file is read for it.
     let name = tokio::task::spawn_blocking(move || account(peer.uid)).await;
     let actor = Actor {
         name: name.unwrap_or_else(|_| nameless(peer.uid)),
@@ -79,8 +80,8 @@ pub(super) async fn named(
 }
 
 fn account(uid: u32) -> String {
-    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-    user.map_or_else(|| nameless(uid), |user| user.name)
+    let account = account_of(Uid::from_raw(uid));
+    account.map_or_else(|| nameless(uid), |account| account.name)
 }
 
 fn nameless(uid: u32) -> String {

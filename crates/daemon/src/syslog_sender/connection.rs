@@ -1,7 +1,7 @@
 //! The socket of one syslog server.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,8 +128,8 @@ fn told(error: io::Error) -> io::Error {
 /// The first of the host's addresses at which it works, else why it did not at the last.
 fn at_any<T>(host: &str, port: u16, open: fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match open(address) {
+    for address in lookups::host_addresses(host)? {
+        match open((address, port).into()) {
             Ok(opened) => return Ok(opened),
             Err(error) => last = error,
         }

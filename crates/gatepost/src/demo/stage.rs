@@ -71,7 +71,7 @@ impl Stage {
         let loaded = load(&Disk).map_err(|diagnostics| diagnostics.to_string())?;
         add_user(&loaded.config.auth.users_file)?;
         let spool = daemon::open_spool(&loaded.config)?;
-        let bound = daemon::bind(&loaded.config, &[])?;
+        let bound = daemon::bind(&loaded.config, &[], &mut daemon::Given::default())?;
         let settings = crate::console::settings(&loaded.config, false);
         let lifetimes = crate::console::lifetimes(&loaded.config);
         let source = Source {

@@ -8,7 +8,7 @@
 mod tests;
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use mail::Reply;
@@ -166,7 +166,7 @@ impl Peer for Live {
 }
 
 fn open(server: &str) -> Result<TcpStream, Lost> {
-    let addresses = server.to_socket_addrs().map_err(lost)?;
+    let addresses = addresses(server)?;
     let mut last = Lost("the name has no address".to_owned());
     for address in addresses {
         match TcpStream::connect_timeout(&address, PATIENCE) {
@@ -178,6 +178,18 @@ fn open(server: &str) -> Result<TcpStream, Lost> {
         }
     }
     Err(last)
+}
+
+/// Where HOST:PORT may be; the host is a name or an address.
+fn addresses(server: &str) -> Result<Vec<SocketAddr>, Lost> {
+    if let Ok(address) = server.parse() {
+        return Ok(vec![address]);
+    }
+    let parted = server.rsplit_once(':');
+    let parted = parted.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let (host, port) = parted.ok_or_else(|| Lost("say HOST:PORT".to_owned()))?;
+    let found = lookups::host_addresses(host).map_err(lost)?;
+    Ok(found.into_iter().map(|ip| (ip, port).into()).collect())
 }
 
 fn lost(error: io::Error) -> Lost {
