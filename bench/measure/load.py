@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -16,30 +17,33 @@ LOAD_SECONDS_MAX = 300
 CALIBRATION_SECONDS = 0.4
 MESSAGES_MIN, MESSAGES_MAX = 100, 200_000
 REPLY_SECONDS_MAX = 60
+ANY_CERTIFICATE = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+ANY_CERTIFICATE.check_hostname = False
+ANY_CERTIFICATE.verify_mode = ssl.CERT_NONE
 
 
-class Sink:
-    """smtp-sink, and how many messages it has taken so far, read from its running counters."""
+class Counting:
+    """A next hop that prints what it has taken so far: `pattern` finds the numbers, whose sum counts."""
 
-    def __init__(self, address=None, delay_seconds=0):
-        self.address = address or (SINK_HOST, free_port(SINK_HOST))
+    pattern = None
+
+    def __init__(self, address, command, errors=None):
+        self.address = address
         self.taken = 0
         self.changed = threading.Condition()
-        delay = ["-w", str(delay_seconds)] if delay_seconds else []
-        command = ["smtp-sink", "-u", "nobody", "-c", "-m", "1000", *delay, "%s:%d" % self.address, "1000"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
         threading.Thread(target=self.follow, daemon=True).start()
-        wait_for("smtp-sink to listen", START_SECONDS_MAX, lambda: listens(self.address))
+        wait_for(f"{command[0]} to listen", START_SECONDS_MAX, lambda: listens(self.address))
 
     def follow(self):
         rest = b""
         while chunk := os.read(self.process.stdout.fileno(), 65536):
             rest += chunk
-            counts = re.findall(rb"mesg=(\d+) *\r", rest)
+            *_, last = None, *re.finditer(self.pattern, rest)
             rest = rest[-100:]
-            if counts:
+            if last:
                 with self.changed:
-                    self.taken = int(counts[-1])
+                    self.taken = sum(int(number) for number in last.groups())
                     self.changed.notify_all()
 
     def wait_until(self, count):
@@ -54,6 +58,17 @@ class Sink:
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+
+class Sink(Counting):
+    """smtp-sink."""
+
+    pattern = rb"mesg=(\d+) *\r"
+
+    def __init__(self, address=None, delay_seconds=0):
+        address = address or (SINK_HOST, free_port(SINK_HOST))
+        delay = ["-w", str(delay_seconds)] if delay_seconds else []
+        super().__init__(address, ["smtp-sink", "-u", "nobody", "-c", "-m", "1000", *delay, "%s:%d" % address, "1000"])
 
 
 class Shape:
@@ -175,12 +190,21 @@ PROBE_COMMANDS = [(b"MAIL FROM:<ann@client.test>\r\n", b"250"), (b"RCPT TO:<bob@
 PROBE_CONTENT = b"From: ann@client.test\r\nX-Probe: %d\r\nSubject: probe\r\n\r\n" + b"It is only a short message.\r\n" * 140 + b".\r\n"
 
 
-def greeted(address):
-    """A connection that has said EHLO, and what comes over it."""
+def greeted(address, tls=False):
+    """A connection that has said EHLO, encrypted if asked to, and what comes over it."""
     connection = socket.create_connection(address, timeout=REPLY_SECONDS_MAX, source_address=("127.0.0.1", 0))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     lines = connection.makefile("rb")
     expect(lines, b"220")
+    connection.sendall(b"EHLO client.test\r\n")
+    expect(lines, b"250")
+    if not tls:
+        return connection, lines
+    connection.sendall(b"STARTTLS\r\n")
+    expect(lines, b"220")
+    lines.close()
+    connection = ANY_CERTIFICATE.wrap_socket(connection)
+    lines = connection.makefile("rb")
     connection.sendall(b"EHLO client.test\r\n")
     expect(lines, b"250")
     return connection, lines

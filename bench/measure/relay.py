@@ -128,6 +128,7 @@ class Gatepost(Relay):
     def configure(self, sites, idle, certificate):
         # smtp-source and the idle connections come from one address, so that one has to be allowed them all.
         sessions = max(1000, idle + 100)
+        shown = f'tls.certificate = "{certificate[0]}"\ntls.key = "{certificate[1]}"\n' if certificate else ""
         routes = "".join(f'domain."{domain}".route = "[{host}]:{port}"\n' for domain, (host, port) in sites.items())
         # Keys without tables, so that what is added may begin with either.
         self.write("gatepost.toml", f"""
@@ -140,7 +141,7 @@ listener.internet.max_sessions = {sessions}
 listener.internet.max_per_client = {sessions}
 relay.allow = ["127.0.0.1"]
 spool.min_free = "0MB"
-{routes}{self.more}
+{routes}{shown}{self.more}
 """)
 
     def command(self):
@@ -163,6 +164,8 @@ class Direct(Relay):
     name = "direct"
     durability = "no relay: the client writes to the next hop itself; what the harness can do"
     stores = False
+    encrypts = True
+    idle_counts = ()
 
     def version(self):
         return "smtp-source to smtp-sink"

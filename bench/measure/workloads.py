@@ -11,6 +11,7 @@ from typing import Callable
 from measure.figures import Figure, number, of
 from measure.load import LOAD_SECONDS_MAX, SINK_HOST, Arrivals, Shape, Sink, count_for, greeted, probe
 from measure.machine import Busy, free_port, progress
+from measure.own import OwnShape, OwnSink
 
 SYNC_CALLS = ("fsync", "fdatasync", "sync_file_range", "msync")
 SETTLE_SECONDS = 1.0
@@ -38,6 +39,9 @@ class Run:
     # How long one load takes, about; and how many messages instead, where that is fixed.
     seconds: float
     messages: int | None = None
+    # Gatepost's own client and next hop, where a build has them; what relays show who encrypt.
+    tool: str | None = None
+    certificate: tuple | None = None
     counts: dict = field(default_factory=dict)
 
     def count(self, key, try_count):
@@ -56,6 +60,7 @@ class Workload:
     figures: list
     # Which relays can do it.
     takes: Callable = lambda relay: True
+    needs_tool: bool = False
 
 
 # ---- A relay between a client and a next hop ----------------------------------------------------------------------------
@@ -80,8 +85,8 @@ def stopped(service):
 
 
 @contextlib.contextmanager
-def flowing(run, make, **more):
-    with stopped(Sink()) as sink, between(run, make, {"hosted.test": sink.address}, **more) as relay:
+def flowing(run, make, sink=None, sites=None, **more):
+    with stopped(sink or Sink()) as sink, between(run, make, {"hosted.test": sink.address, **(sites or {})}, **more) as relay:
         yield relay, sink
 
 
@@ -104,18 +109,22 @@ def warmed(run, relay, sink, shape, key):
 def rate(shape, key):
     def measure(run, make):
         with flowing(run, make) as (relay, sink):
-            count = warmed(run, relay, sink, shape, key)
-            cpu, busy, begin = relay.cpu_seconds(), Busy(), time.monotonic()
-            pass_through(relay, sink, shape, count)
-            seconds, part = time.monotonic() - begin, busy.part()
-            # What is left to do for these messages, such as removing them from the queue, belongs to their price.
-            time.sleep(SETTLE_SECONDS)
-            figures = {"per_second": count / seconds, "busy": part}
-            if relay.group:
-                figures["cpu"] = (relay.cpu_seconds() - cpu) * 1e6 / count
-            return figures
+            return rated(run, relay, sink, shape, key)
 
     return measure
+
+
+def rated(run, relay, sink, shape, key):
+    count = warmed(run, relay, sink, shape, key)
+    cpu, busy, begin = relay.cpu_seconds(), Busy(), time.monotonic()
+    pass_through(relay, sink, shape, count)
+    seconds, part = time.monotonic() - begin, busy.part()
+    # What is left to do for these messages, such as removing them from the queue, belongs to their price.
+    time.sleep(SETTLE_SECONDS)
+    figures = {"per_second": count / seconds, "busy": part}
+    if relay.group:
+        figures["cpu"] = (relay.cpu_seconds() - cpu) * 1e6 / count
+    return figures
 
 
 def memory(shape, key):
@@ -263,10 +272,10 @@ def idle(run, make):
     return figures
 
 
-def idle_connections(relay, count):
+def idle_connections(relay, count, tls=False):
     connections = []
     for _ in range(count):
-        connection, lines = greeted(relay.address)
+        connection, lines = greeted(relay.address, tls)
         lines.close()
         connections.append(connection)
     return connections
@@ -291,6 +300,43 @@ def fill(relay, messages):
     if sent < messages:
         progress(f"only {sent} messages came within {FILL_SECONDS} s")
     return sent
+
+
+# ---- (h), (j): what smtp-source and smtp-sink cannot do ----------------------------------------------------------------
+
+
+def encrypted(run, make):
+    figures = {}
+    each, kept = (OwnShape(run.tool, kept, tls=True) for kept in (False, True))
+    # Where nothing stands between, the next hop alone can encrypt.
+    inwards = [] if make(None).stores else ["--starttls"]
+    with flowing(run, make, OwnSink(run.tool, *inwards), certificate=run.certificate) as (relay, sink):
+        figures.update({f"each_{key}": value for key, value in rated(run, relay, sink, each, "h each").items()})
+    with flowing(run, make, OwnSink(run.tool, "--starttls"), certificate=run.certificate) as (relay, sink):
+        figures.update({f"kept_{key}": value for key, value in rated(run, relay, sink, kept, "h kept").items()})
+    if make(None).idle_counts:
+        figures["idle_kib"] = idle_encrypted(run, make)
+    return figures
+
+
+def idle_encrypted(run, make):
+    count = make(None).idle_counts[0]
+    with stopped(Arrivals()) as arrivals, between(run, make, {"hosted.test": arrivals.address}, idle=count, certificate=run.certificate) as relay:
+        time.sleep(SETTLE_SECONDS)
+        before, connections = relay.pss_kib(), idle_connections(relay, count, tls=True)
+        time.sleep(SETTLE_SECONDS)
+        added = (relay.pss_kib() - before) / count
+        for connection in connections:
+            connection.close()
+        return added
+
+
+def refusing(run, make):
+    """What the next hop refuses comes back to the sender, whose site is another."""
+    with stopped(Sink()) as senders:
+        sink, shape = OwnSink(run.tool, "--refuse", "10", "--defer", "10"), OwnShape(run.tool, kept=True)
+        with flowing(run, make, sink, sites={"client.test": senders.address}) as (relay, sink):
+            return rated(run, relay, sink, shape, "j")
 
 
 # ---- The table ----------------------------------------------------------------------------------------------------------
@@ -344,6 +390,17 @@ WORKLOADS = {
         Figure("p99", "p99, ms", 2, of("postfix", "<=", 1, "g.p50")),
         Figure(*SYNCS, number("<=", 2)),
     ]),
+    "h": Workload("TLS: (a) with STARTTLS, half of the sessions resumed; (b) encrypted both ways", encrypted, None, [
+        Figure("each_per_second", "(a) per second", 0, of("postfix", ">=", 8)),
+        Figure("each_cpu", "CPU ms per 1,000", 0),
+        Figure("kept_per_second", "(b) per second", 0, of("postfix", ">=", 12)),
+        Figure("kept_cpu", "CPU ms per 1,000", 0),
+        Figure("idle_kib", "KiB for each idle connection", 1, number("<=", 16)),
+    ], lambda relay: relay.encrypts, needs_tool=True),
+    "j": Workload("one recipient in ten refused, one in ten deferred by the next hop; 4 KiB, kept", refusing, None, [
+        Figure(*PER_SECOND, of("gatepost", ">=", 0.6, "b.per_second")),
+        Figure(*CPU),
+    ], stores, needs_tool=True),
     "k": Workload(f"mail for a fast site while {WAITING:,} wait for a slow one; 4 KiB", slow_site, None, [
         Figure("waiting", "waiting", 0),
         Figure("p99_alone", "p99 alone, ms", 2),

@@ -10,6 +10,9 @@ class Haproxy(Relay):
     name = "haproxy"
     durability = "stores nothing and reads nothing of SMTP: the limit of what is between client and next hop"
     stores = False
+    # From end to end, which it knows nothing of.
+    encrypts = True
+    idle_counts = ()
 
     def version(self):
         text = subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout

@@ -20,6 +20,9 @@ class Postfix(Relay):
         # An idle connection occupies a process, and the default limit is 100; otherwise limits are the defaults.
         processes = f"default_process_limit = {idle + 50}\nsmtpd_client_connection_count_limit = 0\n" if idle else ""
         routes = ", ".join(f"{{ {domain} = smtp:[{to[0]}]:{to[1]} }}" for domain, to in sites.items())
+        tls = "smtpd_tls_security_level = none\nsmtp_tls_security_level = none\n"
+        if certificate:
+            tls = f"smtpd_tls_security_level = may\nsmtp_tls_security_level = may\nsmtpd_tls_cert_file = {certificate[0]}\nsmtpd_tls_key_file = {certificate[1]}\n"
         self.write("etc/main.cf", f"""
 compatibility_level = 3.6
 queue_directory = {self.path("queue")}
@@ -36,9 +39,7 @@ alias_maps =
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
 smtpd_peername_lookup = no
-smtpd_tls_security_level = none
-smtp_tls_security_level = none
-{processes}""")
+{tls}{processes}""")
         self.write("etc/master.cf", f"""
 {host}:{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
@@ -56,6 +57,7 @@ showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
 anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """)

@@ -6,6 +6,8 @@ use daemon::api::{QueueChange, Verb};
 use mail::Domain;
 use sign_in::ConsoleRole;
 
+use crate::bench_arguments::BenchVerb;
+
 /// Where the configuration is when nobody says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.toml";
 
@@ -46,6 +48,13 @@ pub enum Command {
         /// End after the scenarios: 0 when all went as expected, 1 otherwise.
         #[arg(long)]
         once: bool,
+    },
+    /// Find out how much a machine carries: a load of messages, and a next hop that throws them away.
+    /// No configuration is read, and no relay asked.
+    Bench {
+        /// Which of the two.
+        #[command(subcommand)]
+        verb: BenchVerb,
     },
     /// Write a first configuration from six answers, prove that it is closed, and print the records
     /// to publish in DNS. What the flags do not say is asked; with --hostname, --domain and

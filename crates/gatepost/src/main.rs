@@ -4,6 +4,8 @@
 //! uses, prints, and chooses the exit code.
 
 mod account;
+mod bench;
+mod bench_arguments;
 mod cert_commands;
 mod cli;
 mod config_commands;
@@ -47,6 +49,14 @@ use crate::cli::{
     CertVerb, Cli, Command, ControlVerb, LogVerb, RelayVerb, RouteVerb, ScannerVerb, TestVerb,
 };
 
+/// `gatepost test ...`
+fn tried(cli: &Cli, verb: &TestVerb) -> exit::Outcome {
+    match verb {
+        TestVerb::Delivery(arguments) => test_delivery::deliver(cli, arguments),
+        TestVerb::Dns { address } => test_dns::look(cli, address),
+    }
+}
+
 fn main() -> ExitCode {
     if let Some(arguments) = sendmail::called_as() {
         return sendmail::command(None, arguments);
@@ -58,6 +68,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Run => run::run(&cli),
         Command::Demo { once } => demo::run(&cli, *once),
+        Command::Bench { verb } => bench::command(&cli, verb),
         Command::Init(arguments) => init::command(&cli, arguments),
         Command::Doctor(arguments) => doctor::command(&cli, arguments),
         Command::Reload => status::reload(&cli),
@@ -74,12 +85,7 @@ fn main() -> ExitCode {
         Command::Route {
             verb: RouteVerb::Show { address, from },
         } => route_show::show(&cli, address, from),
-        Command::Test {
-            verb: TestVerb::Delivery(arguments),
-        } => test_delivery::deliver(&cli, arguments),
-        Command::Test {
-            verb: TestVerb::Dns { address },
-        } => test_dns::look(&cli, address),
+        Command::Test { verb } => tried(&cli, verb),
         Command::User { verb } => user_commands::command(&cli, verb),
         Command::Cert {
             verb: CertVerb::Fingerprint { file },

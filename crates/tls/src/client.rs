@@ -288,7 +288,8 @@ fn at(place: &Place, message: String) -> TlsProblem {
     }
 }
 
-fn opportunistic() -> ClientConfig {
+/// For whatever certificate, each session anew.
+pub(super) fn opportunistic() -> ClientConfig {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .expect("the provider has suites for both versions")
