@@ -5,12 +5,13 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use domain::resolv::stub::conf::ResolvConf;
 use mail::Domain;
 use route::{Answer, Question};
+use tokio::net::TcpStream;
 
 use crate::resolver::Resolver;
 
@@ -41,6 +42,19 @@ pub fn host_addresses(host: &str) -> io::Result<Vec<IpAddr>> {
         return in_dns(host);
     }
     Ok(known)
+}
+
+/// Connects to the first of its addresses that lets us in.
+///
+/// # Errors
+/// Why the host has none, or why the last of them did not.
+pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let name = host.to_owned();
+    let asked = tokio::task::spawn_blocking(move || host_addresses(&name));
+    let addresses = asked.await.map_err(io::Error::other)??;
+    let addresses: Vec<SocketAddr> = addresses.iter().map(|ip| (*ip, port).into()).collect();
+    // Of addresses alone nobody is asked.
+    TcpStream::connect(&addresses[..]).await
 }
 
 fn hosts_file() -> String {

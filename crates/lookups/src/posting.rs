@@ -10,10 +10,10 @@ use hyper::{Method, Uri};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tls::{client_config_for_https, plain};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::hosts;
 use crate::https::{Cost, exchange, request_to};
 
 /// One place to which things are posted. Its name is looked up as the system does that, so that one
@@ -66,7 +66,7 @@ impl Posting {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
             let usual = if self.tls.is_some() { 443 } else { 80 };
             let port = self.uri.port_u16().unwrap_or(usual);
-            let stream = TcpStream::connect((bare, port)).await;
+            let stream = hosts::connect(bare, port).await;
             let stream = stream.map_err(|error| plain(&error))?;
             let Some(tls) = &self.tls else {
                 return exchange(stream, request, cost.body_bytes_max).await;
