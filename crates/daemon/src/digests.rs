@@ -1,6 +1,7 @@
 //! Tells once a day what is held: reads the quarantine, has the messages composed, and stores them as
 //! mail of our own.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +123,7 @@ fn compose(
     let active = services.active();
     let setup = &active.setup;
     let links = setup.config.screening.quarantine.links.as_ref();
+    let fails = Cell::new(false);
     let link = |waiting: &Waiting, recipient: &Recipient| {
         let links = links.filter(|links| release_links::is_given(links, recipient))?;
         let token = services.release_links.token(ReleaseLink {
@@ -132,7 +134,9 @@ fn compose(
         match token {
             Ok(token) => Some(format!("{}/{token}", links.url)),
             Err(error) => {
-                tracing::warn!(%error, "a digest is without links");
+                if !fails.replace(true) {
+                    tracing::warn!(%error, "the digests are without links");
+                }
                 None
             }
         }
