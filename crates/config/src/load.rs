@@ -238,7 +238,7 @@ fn include_file(settings: &mut Settings, path: &Path, span: &Span, files: &dyn F
         );
     }
     let name = path.display().to_string();
-    match files.read(path) {
+    match files.read_named(path) {
         Ok(octets) => read_octets(settings, &name, octets),
         Err(why) => settings.error(span, format!("cannot read {name}: {why}"), ""),
     }

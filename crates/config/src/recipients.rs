@@ -99,7 +99,7 @@ fn from_file(
 ) -> RecipientList {
     let mut list = RecipientList::new(settings.place(span));
     let name = path.display().to_string();
-    let octets = match files.read(path) {
+    let octets = match files.read_named(path) {
         Ok(octets) => octets,
         Err(why) => {
             settings.error(span, format!("cannot read {name}: {why}"), "");

@@ -55,7 +55,7 @@ pub(crate) fn hold(settings: &mut Settings, files: &dyn Files, config: &Config) 
 fn read(settings: &mut Settings, files: &dyn Files) -> Vec<(RelayTest, Span)> {
     let path = settings.base.join(FILE);
     let name = path.display().to_string();
-    let octets = match files.read(&path) {
+    let octets = match files.read_named(&path) {
         Ok(octets) => octets,
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
         Err(why) => {

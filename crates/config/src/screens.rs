@@ -431,7 +431,7 @@ impl Reader<'_> {
     fn words_of_file(&mut self, path: &str, span: &Span, entries: &mut Vec<(String, Span)>) {
         let path = self.settings.base.join(path);
         let name = path.display().to_string();
-        match self.files.read(&path) {
+        match self.files.read_named(&path) {
             Ok(octets) => {
                 if let Some(text) = text_of(self.settings, &name, octets) {
                     let file = self.settings.sources.len();

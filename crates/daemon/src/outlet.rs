@@ -3,9 +3,9 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a stop waits for a thread to write what it has.
 const STOP_WAIT: Duration = Duration::from_secs(3);
@@ -74,8 +74,7 @@ impl<T> Outlet<T> {
 
     /// Waits until all is written, but not for ever; blocks. What comes later is lost.
     pub(crate) fn finish(&self) {
-        self.close();
-        let _written_or_late = guard(&self.ended).recv_timeout(STOP_WAIT);
+        let _written_or_late = finish_all([self]);
     }
 
     fn close(&self) {
@@ -84,6 +83,20 @@ impl<T> Outlet<T> {
         *guard(&self.state.is_closing) = true;
         self.state.closing.notify_all();
     }
+}
+
+/// The same for all of these at one time, however many they are; whether all is written.
+pub(crate) fn finish_all<'a, T: 'a>(outlets: impl IntoIterator<Item = &'a Outlet<T>>) -> bool {
+    let outlets: Vec<&Outlet<T>> = outlets.into_iter().collect();
+    for outlet in &outlets {
+        outlet.close();
+    }
+    let began = Instant::now();
+    let late = outlets.iter().filter(|outlet| {
+        let left = STOP_WAIT.saturating_sub(began.elapsed());
+        guard(&outlet.ended).recv_timeout(left) == Err(RecvTimeoutError::Timeout)
+    });
+    late.count() == 0
 }
 
 /// The thread does what it has, and ends by itself.
@@ -143,6 +156,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(600);
 
+    fn outlet(work: impl FnOnce(&Receiver<u32>, &State) + Send + 'static) -> Outlet<u32> {
+        Outlet::start("test".to_owned(), 3, &Arc::default(), work).unwrap()
+    }
+
     #[test]
     fn who_puts_down_never_waits_and_what_has_no_room_is_counted() {
         let lost = Arc::default();
@@ -165,5 +182,17 @@ mod tests {
         assert_eq!(lost.load(Ordering::Relaxed), 10);
         outlet.put(11);
         assert_eq!(lost.load(Ordering::Relaxed), 11);
+    }
+
+    /// Else a stop would wait for each of those that hang in turn.
+    #[test]
+    fn many_are_waited_for_at_one_time() {
+        let (tell, told) = sync_channel::<()>(1);
+        let first = outlet(move |_, _| assert!(told.recv().is_ok()));
+        let last = outlet(move |entries, _| {
+            assert!(entries.recv().is_err());
+            tell.send(()).unwrap();
+        });
+        assert!(finish_all([&first, &last]));
     }
 }

@@ -20,7 +20,7 @@ use syslog::Severity;
 use self::writer::Writer;
 use crate::clock;
 use crate::log::send_records;
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, finish_all};
 use crate::syslog_sender::{Record, SyslogSender};
 use crate::veiling;
 
@@ -250,9 +250,7 @@ impl ProtocolLogs {
             let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *running)
         };
-        for log in &*running.logs {
-            log.outlet.finish();
-        }
+        let _written_or_late = finish_all(running.logs.iter().map(|log| &log.outlet));
     }
 }
 

@@ -3,7 +3,10 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use config::Secret;
+use config::{Secret, read_file};
+
+/// No file of secrets is larger.
+const SECRET_OCTETS_MAX: u64 = 1 << 20;
 
 /// The rights of whoever is neither owner nor of the group.
 const OTHERS: u32 = 0o007;
@@ -41,8 +44,13 @@ fn text_of(secret: &Secret) -> Result<(String, String), String> {
         Secret::File(path) => {
             check_rights(path)?;
             let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-            Ok((name, text))
+            let octets = read_file(path, SECRET_OCTETS_MAX);
+            let octets = octets.map_err(|error| format!("{name}: {error}"))?;
+            match String::from_utf8(octets) {
+                Ok(text) => Ok((name, text)),
+                // Says nothing of what is in it.
+                Err(_) => Err(format!("{name}: this is no UTF-8")),
+            }
         }
         Secret::Variable(name) => {
             let text = std::env::var(name);

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 
-use config::Config;
+use config::{Config, FILE_OCTETS_MAX, read_file};
 use sign_in::{Sources, Users};
 
 use crate::answers::Answers;
@@ -39,7 +39,9 @@ impl UserSources {
 /// The users of the file; nobody where there is none.
 fn read_users(config: &Config) -> Result<(Users, Option<u64>), Vec<String>> {
     let path = &config.auth.users_file;
-    let text = match std::fs::read_to_string(path) {
+    let read = read_file(path, FILE_OCTETS_MAX);
+    let read = read.and_then(|octets| String::from_utf8(octets).map_err(io::Error::other));
+    let text = match read {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok((Users::default(), None));

@@ -200,8 +200,12 @@ fn check_rights(file: &File, path: &Path) -> Result<(), String> {
 }
 
 fn open(path: &Path) -> Result<File, String> {
-    let opened = File::open(path);
-    opened.map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    let unreadable = |error| format!("{} cannot be read: {error}", path.display());
+    // Before it is opened: who opens a pipe waits for its other end.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(format!("{} is no ordinary file", path.display()));
+    }
+    File::open(path).map_err(unreadable)
 }
 
 fn read(file: File, path: &Path) -> Result<Vec<u8>, String> {

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::LINES_WAITING_MAX;
 use crate::clock;
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, finish_all};
 use crate::syslog_sender::{Record, SyslogSender};
 
 /// The name by which lines are known there.
@@ -38,9 +38,7 @@ pub(super) fn troubles() -> Vec<String> {
 
 /// Waits until all is sent, but not for ever.
 pub(super) fn finish() {
-    for outlet in outlets() {
-        outlet.finish();
-    }
+    let _written_or_late = finish_all(outlets());
 }
 
 fn outlets() -> &'static [Outlet<Record>] {

@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use config::KeySource;
+use config::{KeySource, read_file};
 
 use crate::https::{Cost, Https};
 use crate::resolver::Resolver;
+
+/// No set of keys is larger.
+const KEYS_OCTETS_MAX: u64 = 1 << 20;
 
 /// For how long keys are kept.
 const KEYS_TTL: Duration = Duration::from_secs(3600);
@@ -93,7 +96,7 @@ impl Keys {
 
     async fn read(&self) -> Result<Kept, String> {
         let octets = match &self.source {
-            KeySource::File(path) => read_file(path).await?,
+            KeySource::File(path) => read(path).await?,
             KeySource::Url(url) => {
                 let answer = self.https.get(url, COST).await?;
                 if answer.status != 200 {
@@ -118,9 +121,9 @@ impl Keys {
     }
 }
 
-async fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+async fn read(path: &Path) -> Result<Vec<u8>, String> {
     let owned = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || std::fs::read(owned)).await;
+    let read = tokio::task::spawn_blocking(move || read_file(&owned, KEYS_OCTETS_MAX)).await;
     let read = read.map_err(|fault| fault.to_string())?;
     read.map_err(|error| format!("{}: {error}", path.display()))
 }
