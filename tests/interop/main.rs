@@ -2,7 +2,7 @@
 //! loopback network of its own, with clients before it and servers behind it that others wrote
 //! (swaks, Python's smtplib, curl, msmtp, GNU SASL, openssl, GnuTLS, NSS, wolfSSL, Postfix with
 //! smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh, postsrsd, Mail::SRS,
-//! PHP, mailx, mutt, fetchmail, git, Prometheus, rsyslog, syslog-ng, journald, chronyd) or that write down every octet. `scripts/test` installs them.
+//! PHP, mailx, mutt, fetchmail, git, Prometheus, rsyslog, syslog-ng, journald, chronyd, Pebble) or that write down every octet. `scripts/test` installs them.
 //!
 //! The tests tell what an administrator would see: replies, messages that arrive, the queue, the
 //! exit code. They link nothing of Gatepost.
@@ -27,6 +27,7 @@ mod exim;
 mod issuer;
 mod load;
 mod network;
+mod pebble;
 mod peer_certificates;
 mod postfix;
 mod program;
@@ -44,6 +45,7 @@ mod wait;
 // Each shows one side of what a user of the relay would notice.
 mod abuse;
 mod acknowledged;
+mod acme;
 mod activation;
 mod after_queue;
 mod amavis;

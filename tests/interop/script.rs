@@ -55,6 +55,11 @@ impl Script {
         Script::start("web_server.py", address, Some(certificate), settings)
     }
 
+    /// What stands before Pebble; `settings` as acme_server.py explains them.
+    pub fn acme(address: SocketAddr, certificate: &PeerCertificate, settings: Value) -> Script {
+        Script::start("acme_server.py", address, Some(certificate), settings)
+    }
+
     /// A receiver of spans over HTTP; `settings` as otlp_receiver.py explains them.
     pub fn otlp(address: SocketAddr, settings: Value) -> Script {
         Script::start("otlp_receiver.py", address, None, settings)

@@ -38,7 +38,7 @@ pub(crate) fn assemble(
     queue_by_domain(settings, &mut domains, &mut sections.queue);
     let (auth, limits) = (auth::auth(settings, &data_dir), limits(&sections));
     let (rewriting, srs) = srs::read(settings).unzip();
-    let shared = shared(settings, domains.table, rewriting, &auth);
+    let shared = shared(settings, domains.table, rewriting, &auth, &hostname);
     let session = session(settings, sections.session, &auth, domains.first.as_ref());
     let listeners = listeners::listeners(settings, &session, &shared);
     let rules = Arc::new(shared.rules_without_listener(listeners::sign_in_at(&listeners)));
@@ -129,6 +129,7 @@ fn shared(
     domains: DomainTable,
     rewriting: Option<Rewriting>,
     auth: &Auth,
+    hostname: &Domain,
 ) -> relay::Shared {
     relay::Shared {
         after_queue: after_queue::read(settings),
@@ -140,7 +141,7 @@ fn shared(
         greylisting: greylist::read(settings).map(Arc::new),
         policies: scanners::policies(settings),
         relay: relay::global(settings),
-        tls: tls::global(settings),
+        tls: tls::global(settings, hostname),
         sender_match: auth.sender_match,
         sender_match_place: settings.place_of(auth_options::SENDER_MATCH),
     }

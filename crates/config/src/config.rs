@@ -813,6 +813,8 @@ pub struct Tls {
     /// asks for (SNI), the first when it asks for none that is there. Empty: a self-signed pair is
     /// made in `data_dir`.
     pub certificates: Vec<CertificateFiles>,
+    /// How certificates are got by ACME, which come before them; `None`: they are not.
+    pub acme: Option<Arc<Acme>>,
     /// The oldest version.
     pub min_version: TlsVersion,
     /// Who signs clients' certificates (PEM); `None`: certificates of clients are asked for, and
@@ -830,10 +832,70 @@ impl Default for Tls {
     fn default() -> Self {
         Self {
             certificates: Vec::new(),
+            acme: None,
             min_version: TlsVersion::default(),
             client_ca: None,
             client_ca_server_purpose: false,
             session_tickets: 1,
+        }
+    }
+}
+
+/// `[tls.acme]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// The names, each of which gets a certificate of its own; in lower case, some with `*.` in front.
+    pub names: Vec<AcmeName>,
+    /// The URL of the authority's directory.
+    pub directory: String,
+    /// Who signs the directory's certificate (PEM); `None`: the well-known authorities.
+    pub ca: Option<PathBuf>,
+    /// Whom the authority may write to.
+    pub contact: Option<Mailbox>,
+    /// How we prove that a name is ours.
+    pub challenge: AcmeChallenge,
+    /// Where that is asked, if not by DNS.
+    pub binds: Vec<SocketAddr>,
+    /// What writes the record of dns-01.
+    pub hook: Option<PathBuf>,
+    /// How long that may take.
+    pub hook_timeout: Duration,
+    /// The kind of certificate to ask for.
+    pub profile: Option<String>,
+    /// Whether a new certificate is for the key of the one before.
+    pub keep_key: bool,
+    /// Where certificates, keys and the account are kept.
+    pub folder: PathBuf,
+}
+
+/// A name that gets a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeName {
+    /// In lower case.
+    pub name: Arc<str>,
+    /// The certificate and its key, in one file: both are new at one moment.
+    pub files: CertificateFiles,
+}
+
+/// How we prove to an authority that a name is ours (RFC 8555 section 8, RFC 8737).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AcmeChallenge {
+    /// By a text at port 80 of the name.
+    #[default]
+    Http,
+    /// By a certificate at port 443.
+    TlsAlpn,
+    /// By a record in DNS.
+    Dns,
+}
+
+impl AcmeChallenge {
+    /// As standards call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http-01",
+            Self::TlsAlpn => "tls-alpn-01",
+            Self::Dns => "dns-01",
         }
     }
 }

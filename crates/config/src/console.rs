@@ -20,7 +20,8 @@ pub(crate) fn read(settings: &mut Settings, global: &Tls) -> Console {
     } else {
         global.certificates.clone()
     };
-    let has_none = certificates.is_empty();
+    let acme = global.acme.clone().filter(|_| !is_own);
+    let has_none = certificates.is_empty() && acme.is_none();
     let written = settings.get(options::BIND).unwrap_or_default();
     let of_links = settings.get(quarantine::LINK_BIND);
     let console = Console {
@@ -29,6 +30,7 @@ pub(crate) fn read(settings: &mut Settings, global: &Tls) -> Console {
         is_default: !settings.is_set(options::BIND),
         tls: Tls {
             certificates,
+            acme,
             client_ca: None,
             client_ca_server_purpose: false,
             ..global.clone()
@@ -108,7 +110,7 @@ fn binds(
             bind.tls = true;
             if has_none {
                 let message = format!("{what} at {address} would be reached in clear");
-                let label = "write console.certificate and console.key, or [tls], or bind it to 127.0.0.1, behind ssh -L or a proxy";
+                let label = "write console.certificate and console.key, or [tls] or [tls.acme], or bind it to 127.0.0.1, behind ssh -L or a proxy";
                 settings.error(&item.span, message, label);
             }
         }

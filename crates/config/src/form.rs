@@ -393,23 +393,6 @@ impl<T, F: Form<T>> Form<T> for Called<F> {
     }
 }
 
-/// Whatever: of an option that does nothing yet.
-pub(crate) struct Anything;
-
-impl Form<()> for Anything {
-    fn expected(&self) -> String {
-        "anything".to_owned()
-    }
-
-    fn read(&self, _: &Spanned<DeValue<'_>>, _: Origin) -> Result<(), Vec<Problem>> {
-        Ok(())
-    }
-
-    fn schema(&self) -> Value {
-        json!({})
-    }
-}
-
 /// Problems of a part, told of the whole.
 fn renamed(mut problems: Vec<Problem>, expected: &str) -> Vec<Problem> {
     for problem in &mut problems {

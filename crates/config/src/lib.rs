@@ -10,6 +10,7 @@
 //!
 //! No file is read here but through [`Files`], so the whole can be tested from memory.
 
+mod acme;
 mod after_queue;
 mod assemble;
 mod auth;
@@ -73,13 +74,14 @@ mod words;
 mod zone;
 
 pub use config::{
-    Account, Auth, CertificateFiles, ClientProof, Config, Console, ConsoleBind, Control, Copies,
-    Delivery, Digest, DigestTo, Directory, Dkim, DkimKey, Dns, DomainSettings, Filing,
-    FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Learning, Limits, Links, Listener,
-    Local, Log, LogFormat, LogLevel, LogTarget, MayAdd, NoticeClass, Notices, Oidc, OpenTelemetry,
-    Outbound, Pickup, Privacy, ProtocolLog, ProtocolLogTarget, Quarantine, Reports, RouteAuth,
-    RouteCredentials, Scanner, ScannerAddress, ScannerKind, Screening, Secret, Spool, SpoolKind,
-    Srs, Stop, Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,
+    Account, Acme, AcmeChallenge, AcmeName, Auth, CertificateFiles, ClientProof, Config, Console,
+    ConsoleBind, Control, Copies, Delivery, Digest, DigestTo, Directory, Dkim, DkimKey, Dns,
+    DomainSettings, Filing, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Learning,
+    Limits, Links, Listener, Local, Log, LogFormat, LogLevel, LogTarget, MayAdd, NoticeClass,
+    Notices, Oidc, OpenTelemetry, Outbound, Pickup, Privacy, ProtocolLog, ProtocolLogTarget,
+    Quarantine, Reports, RouteAuth, RouteCredentials, Scanner, ScannerAddress, ScannerKind,
+    Screening, Secret, Spool, SpoolKind, Srs, Stop, Submit, Syslog, Tls, TlsVersion, Tracking,
+    Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use described::{Described, described};

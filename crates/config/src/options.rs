@@ -30,10 +30,10 @@ use smtp::BareLf;
 
 use crate::config::Secret;
 use crate::config::{
-    DigestTo, Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel,
-    MayAdd, NoticeClass, Privacy, ScannerAddress, ScannerKind, TlsVersion, Transcripts,
+    AcmeChallenge, DigestTo, Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat,
+    LogLevel, MayAdd, NoticeClass, Privacy, ScannerAddress, ScannerKind, TlsVersion, Transcripts,
 };
-use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
+use crate::form::{Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
 use crate::option::{Definition, Opt};
 use crate::parts::{
     Dmarc, ListenerParts, Preset, RouteParts, ScannerWord, ScreenWord, Sections, Wanted,
@@ -589,8 +589,6 @@ section! {
         "certificate" CERTIFICATE: Vec<Item<PathBuf>> = &words::PATHS;
         /// The keys of the certificates (PEM), in their order.
         "key" KEY: Vec<Item<PathBuf>> = &words::PATHS;
-        /// How to get a certificate by ACME.
-        "acme" _: () = &Anything, not_yet();
         /// The oldest TLS version.
         "min_version" MIN_VERSION: TlsVersion = &words::TLS_VERSIONS, default(r#""1.2""#);
         /// Who signs clients' certificates (PEM). Default: nobody, only fingerprints and keys
@@ -602,6 +600,41 @@ section! {
         /// Session tickets for each TLS 1.3 handshake; 0: none, and no session is taken up again
         /// (for devices that stumble over them).
         "session_tickets" SESSION_TICKETS: u32 = &words::TICKETS, default("1");
+    }
+}
+
+section! {
+    tls_acme "tls.acme" {
+        /// Certificates are got and renewed by ACME (RFC 8555), one for each of these names, where
+        /// there is this section; to write it is to agree to the terms of the authority. Default:
+        /// `hostname`. A name with *. in front needs dns-01.
+        "names" NAMES: Vec<Item<String>> = &OneOrMany(values::CERTIFICATE_NAME),
+            follows(|config| quoted(&config.hostname));
+        /// The authority: the URL of its directory. Default: Let's Encrypt.
+        "directory" DIRECTORY: String = &values::HTTPS_URL,
+            default(r#""https://acme-v02.api.letsencrypt.org/directory""#);
+        /// Who signs the certificate of the directory itself (PEM). Default: the well-known
+        /// authorities.
+        "ca" CA: Option<PathBuf> = &Optional(values::PATH);
+        /// The address of somebody whom the authority may write to.
+        "contact" CONTACT: Option<Mailbox> = &Optional(values::MAILBOX);
+        /// How we prove that a name is ours: http-01 (the authority asks port 80 of the name),
+        /// tls-alpn-01 (port 443), dns-01 (it looks for a record that hook writes).
+        "challenge" CHALLENGE: AcmeChallenge = &words::ACME_CHALLENGES, default(r#""http-01""#);
+        /// Where http-01 and tls-alpn-01 are answered while a proof is under way, and nothing else
+        /// is: an address and port, or a list. Default: port 80 or 443 of all addresses.
+        "bind" BIND: Vec<Item<SocketAddr>> = &OneOrMany(values::BIND);
+        /// The program that writes and removes the record of dns-01. It is called without a shell:
+        /// add or remove, the name of the record, its text.
+        "hook" HOOK: Option<PathBuf> = &Optional(values::PATH);
+        /// How long the hook may take. It ends when the record can be seen from outside.
+        "hook_timeout" HOOK_TIMEOUT: Duration = &values::DURATION, default(r#""5m""#);
+        /// The kind of certificate to ask for, by the name that the directory gives it, as
+        /// shortlived. Where the directory has none of that name, no certificate is asked for.
+        "profile" PROFILE: Option<String> = &Optional(values::TEXT);
+        /// Whether a new certificate is for the key of the one before, so that TLSA records of the
+        /// key (3 1 1) stay true.
+        "keep_key" KEEP_KEY: bool = &Flag, default("false");
     }
 }
 
@@ -1463,6 +1496,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     auth::ROWS,
     auth_oauth::ROWS,
     tls::ROWS,
+    tls_acme::ROWS,
     authentication::ROWS,
     dkim::ROWS,
     screen::ROWS,

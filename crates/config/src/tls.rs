@@ -1,19 +1,22 @@
 //! `[tls]`, and what a listener changes of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use mail::Place;
+use mail::{Domain, Place};
 
+use crate::acme;
 use crate::config::{CertificateFiles, Tls};
 use crate::form::Item;
 use crate::option::At;
 use crate::options::{listener, tls as options};
 use crate::settings::{Section, Settings};
 
-pub(crate) fn global(settings: &mut Settings) -> Tls {
+pub(crate) fn global(settings: &mut Settings, hostname: &Domain) -> Tls {
     let (chains, keys) = (options::CERTIFICATE.into(), options::KEY.into());
     let tls = Tls {
         certificates: pairs(settings, chains, keys),
+        acme: acme::read(settings, hostname).map(Arc::new),
         min_version: settings.get(options::MIN_VERSION),
         client_ca: settings.path(options::CLIENT_CA),
         client_ca_server_purpose: settings.get(options::CLIENT_CA_SERVER_PURPOSE),
@@ -28,6 +31,7 @@ pub(crate) fn global(settings: &mut Settings) -> Tls {
 /// `[tls]` as a listener changes it, key by key.
 pub(crate) fn of_listener(settings: &mut Settings, section: &Section, global: &Tls) -> Tls {
     let (chains, keys) = (section.at(listener::CERTIFICATE), section.at(listener::KEY));
+    let is_own = settings.is_set(&chains) || settings.is_set(&keys);
     let certificates = match (settings.is_set(&chains), settings.is_set(&keys)) {
         (false, false) => global.certificates.clone(),
         (true, true) => pairs(settings, chains, keys),
@@ -40,6 +44,7 @@ pub(crate) fn of_listener(settings: &mut Settings, section: &Section, global: &T
     let own_purpose = settings.get(&purpose);
     let tls = Tls {
         certificates,
+        acme: global.acme.clone().filter(|_| !is_own),
         min_version: own_version.unwrap_or(global.min_version),
         client_ca: settings
             .path(section.at(listener::CLIENT_CA))

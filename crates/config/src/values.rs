@@ -36,6 +36,8 @@ pub(crate) const TIME_OF_DAY: Text<TimeOfDay> = Text::new("a time of day", |text
 });
 pub(crate) const NAME: Text<Domain> =
     Text::new("a host name", |text| Domain::parse(text).map_err(said));
+pub(crate) const CERTIFICATE_NAME: Text<String> =
+    Text::new("a host name, with or without *. in front", certificate_name);
 pub(crate) const MAILBOX: Text<Mailbox> =
     Text::new("a mail address", |text| Mailbox::parse(text).map_err(said));
 pub(crate) const SECRET_EXPECTED: &str = "a secret: \"file:PATH\" or \"env:NAME\"";
@@ -184,6 +186,28 @@ fn recipients(text: &str) -> Result<RecipientsAt, String> {
         _ if Mailbox::parse(text).is_ok() => Err("write it in brackets: [\"...\"]".into()),
         _ => Err("write \"file:PATH\", \"ldap:NAME\", \"verify\", or a list".into()),
     }
+}
+
+/// Reads `mx.example.com` or `*.example.com`, in lower case. What no authority would take is refused
+/// here: letters, digits and hyphens alone (RFC 952), and no address.
+fn certificate_name(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    let base = name.strip_prefix("*.").unwrap_or(&name);
+    Domain::parse(base).map_err(said)?;
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'.';
+    if let Some(wrong) = base.chars().find(|c| !c.is_ascii() || !plain(*c as u8)) {
+        return Err(format!("no certificate is for a name with `{wrong}` in it"));
+    }
+    if base
+        .split('.')
+        .any(|label| label.starts_with('-') || label.ends_with('-'))
+    {
+        return Err("a label neither begins nor ends with a hyphen".into());
+    }
+    if base.parse::<IpAddr>().is_ok() {
+        return Err("a name, not an address".into());
+    }
+    Ok(name)
 }
 
 /// Reads `exe`, `.exe` or `*.exe`.

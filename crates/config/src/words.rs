@@ -12,8 +12,8 @@ use smtp::BareLf;
 use syslog::{Facility, Form as SyslogForm, Framing};
 
 use crate::config::{
-    DigestTo, Kind, LogFormat, LogLevel, MayAdd, NoticeClass, Privacy, ScannerKind, TlsVersion,
-    Transcripts,
+    AcmeChallenge, DigestTo, Kind, LogFormat, LogLevel, MayAdd, NoticeClass, Privacy, ScannerKind,
+    TlsVersion, Transcripts,
 };
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
 use crate::parts::{Dmarc, Preset, ScannerWord, ScreenWord, Wanted};
@@ -68,6 +68,11 @@ pub(crate) const BARE_LF: Words<BareLf> =
 pub(crate) const ACCEPTED_RISKS: Words<()> = Words(&[("open-relay", ())]);
 pub(crate) const TLS_VERSIONS: Words<TlsVersion> =
     Words(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]);
+pub(crate) const ACME_CHALLENGES: Words<AcmeChallenge> = Words(&[
+    ("http-01", AcmeChallenge::Http),
+    ("tls-alpn-01", AcmeChallenge::TlsAlpn),
+    ("dns-01", AcmeChallenge::Dns),
+]);
 pub(crate) const TLS_DEMANDS: Words<TlsDemand> = Words(&[
     ("off", TlsDemand::Off),
     ("opportunistic", TlsDemand::Opportunistic),

@@ -8,14 +8,14 @@ use authentication::Claims;
 use config::{Config, Listener};
 use engine::Setup;
 use lookups::{
-    Advice, Answers, Caller, Inquiries, Purpose, Resolvers, RouteSignIns, Scanners, UserSources,
-    srs_scheme,
+    AcmeClient, Advice, Answers, Caller, Inquiries, Purpose, Resolvers, RouteSignIns, Scanners,
+    UserSources, srs_scheme,
 };
 use mail::{Domain, Timestamp};
 use metrics::Metrics;
 use relay_policy::{Answer, Consultation, Question, Rules};
 use sign_in::Mechanism;
-use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
+use tls::{Acceptor, Connector, Obtained, ServerCertificates, TlsProblem};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -34,6 +34,8 @@ pub struct ActiveConfiguration {
     sign_in_settings: SignInSettings,
     /// A digest of the users file, where there is one.
     users: Option<u64>,
+    /// What was got by ACME.
+    pub(crate) obtained: Arc<Obtained>,
 }
 
 impl ActiveConfiguration {
@@ -67,8 +69,14 @@ impl ActiveConfiguration {
         let resolvers = before.map(|before| before.answers.resolvers());
         let resolvers = Resolvers::of(&config, resolvers)?;
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        let acceptors = acceptors(&config, purpose, &mut problems, &mut warnings);
-        let console = console_acceptor(&config, purpose, &mut warnings);
+        let obtained = before.map_or_else(Arc::default, |before| Arc::clone(&before.obtained));
+        let read = Reading {
+            config: &config,
+            purpose,
+            obtained: &obtained,
+        };
+        let acceptors = read.acceptors(&mut problems, &mut warnings);
+        let console = read.console_acceptor(&mut warnings);
         let console = console.unwrap_or_else(|wrong| {
             problems.extend(wrong.iter().map(ToString::to_string));
             None
@@ -98,7 +106,10 @@ impl ActiveConfiguration {
             true,
             sign_in_settings.tokens.is_some(),
         );
+        // Not before all the rest is good: the configuration in force shows them too.
+        obtained.read(config.tls.acme.as_deref());
         let active = Self {
+            obtained,
             setup: Arc::new(
                 Setup::new(config)
                     .with_mechanisms(&offered)
@@ -143,6 +154,33 @@ impl ActiveConfiguration {
                 open.address
             )
         })
+    }
+
+    /// Who asks the authority of `[tls.acme]`; `None` where there is none.
+    ///
+    /// # Errors
+    /// The authorities for HTTPS cannot be read.
+    pub(crate) fn acme_client(&self) -> Option<Result<AcmeClient, String>> {
+        let settings = self.setup.config.tls.acme.clone()?;
+        let resolver = Arc::clone(self.answers.resolvers().resolver());
+        Some(AcmeClient::new(resolver, settings))
+    }
+
+    /// What keeps certificates from being got, as far as can be seen at once.
+    pub(crate) async fn acme_warnings(&self) -> Vec<String> {
+        let wrong = self.obtained.wrong().into_iter();
+        let mut warnings: Vec<String> = wrong.map(|wrong| wrong.to_string()).collect();
+        let asked = match self.acme_client() {
+            Some(Ok(client)) => client.look().await,
+            Some(Err(why)) => Err(why),
+            None => Ok(()),
+        };
+        warnings.extend(
+            asked
+                .err()
+                .map(|why| format!("no certificate can be got by ACME: {why}")),
+        );
+        warnings
     }
 
     /// Whether sessions that began under `before` decide as new ones do: at most certificates,
@@ -293,100 +331,97 @@ impl ActiveConfiguration {
 /// The listener, and what is to be said of its certificates.
 type Warnings = Vec<(Arc<str>, String)>;
 
-/// One for each listener that offers TLS; those with the same certificates and the same rules for
-/// clients' share it. Others do not: a session that one listener issued is not taken up at a
-/// listener to which its certificate means something else.
-fn acceptors(
-    config: &Config,
+/// What certificates are read for.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    config: &'a Config,
     purpose: Purpose,
-    problems: &mut Vec<String>,
-    warnings: &mut Warnings,
-) -> HashMap<Arc<str>, Acceptor> {
-    let mut acceptors = HashMap::new();
-    let mut known: Vec<(&Listener, Acceptor)> = Vec::new();
-    for listener in config
-        .listeners
-        .iter()
-        .filter(|l| l.rules.listener.tls.offered)
-    {
-        let alike = |other: &Listener| {
-            let (ours, others) = (&listener.rules.relay, &other.rules.relay);
-            other.tls == listener.tls && others.certificates == ours.certificates
-        };
-        let found = known.iter().find(|(other, _)| alike(other));
-        let acceptor = match found {
-            Some((_, acceptor)) => acceptor.clone(),
-            None => match acceptor(config, listener, purpose, warnings) {
-                Ok(acceptor) => acceptor,
-                Err(wrong) => {
-                    problems.extend(wrong.iter().map(ToString::to_string));
-                    continue;
-                }
-            },
-        };
-        known.push((listener, acceptor.clone()));
-        acceptors.insert(Arc::clone(&listener.name), acceptor);
-    }
-    problems.dedup();
-    acceptors
-}
-
-fn acceptor(
-    config: &Config,
-    listener: &Listener,
-    purpose: Purpose,
-    warnings: &mut Warnings,
-) -> Result<Acceptor, Vec<TlsProblem>> {
-    let hostname = listener.hostname.as_str();
-    let certificates = certificates(
-        config,
-        &listener.name,
-        &listener.tls,
-        hostname,
-        purpose,
-        warnings,
-    )?;
-    Acceptor::new(&certificates, &listener.tls).map_err(|problem| vec![problem])
+    obtained: &'a Arc<Obtained>,
 }
 
 /// The name of the console among those of listeners.
 const CONSOLE: &str = "console";
 
-fn console_acceptor(
-    config: &Config,
-    purpose: Purpose,
-    warnings: &mut Warnings,
-) -> Result<Option<Acceptor>, Vec<TlsProblem>> {
-    let (tls, hostname) = (&config.console.tls, config.hostname.as_str());
-    let console = &config.console;
-    let mut binds = console.binds.iter().chain(&console.links);
-    if !binds.any(|bind| bind.tls) {
-        return Ok(None);
-    }
-    let certificates = certificates(config, &CONSOLE.into(), tls, hostname, purpose, warnings)?;
-    let acceptor = Acceptor::for_browsers(&certificates, tls);
-    acceptor.map(Some).map_err(|problem| vec![problem])
-}
-
-fn certificates(
-    config: &Config,
-    listener: &Arc<str>,
-    tls: &config::Tls,
-    hostname: &str,
-    purpose: Purpose,
-    warnings: &mut Warnings,
-) -> Result<ServerCertificates, Vec<TlsProblem>> {
-    let certificates = match purpose {
-        // Without a certificate a start makes a pair.
-        Purpose::Look if tls.certificates.is_empty() => ServerCertificates::default(),
-        Purpose::Look | Purpose::Serve => {
-            ServerCertificates::load(tls, &config.data_dir, hostname, clock::now())?
+impl Reading<'_> {
+    /// One for each listener that offers TLS; those with the same certificates and the same rules for
+    /// clients' share it. Others do not: a session that one listener issued is not taken up at a
+    /// listener to which its certificate means something else.
+    fn acceptors(
+        self,
+        problems: &mut Vec<String>,
+        warnings: &mut Warnings,
+    ) -> HashMap<Arc<str>, Acceptor> {
+        let mut acceptors = HashMap::new();
+        let mut known: Vec<(&Listener, Acceptor)> = Vec::new();
+        let listeners = self.config.listeners.iter();
+        for listener in listeners.filter(|l| l.rules.listener.tls.offered) {
+            let alike = |other: &Listener| {
+                let (ours, others) = (&listener.rules.relay, &other.rules.relay);
+                other.tls == listener.tls && others.certificates == ours.certificates
+            };
+            let found = known.iter().find(|(other, _)| alike(other));
+            let acceptor = match found {
+                Some((_, acceptor)) => acceptor.clone(),
+                None => match self.acceptor(listener, warnings) {
+                    Ok(acceptor) => acceptor,
+                    Err(wrong) => {
+                        problems.extend(wrong.iter().map(ToString::to_string));
+                        continue;
+                    }
+                },
+            };
+            known.push((listener, acceptor.clone()));
+            acceptors.insert(Arc::clone(&listener.name), acceptor);
         }
-    };
-    for warning in certificates.warnings() {
-        warnings.push((Arc::clone(listener), warning.to_string()));
+        problems.dedup();
+        acceptors
     }
-    Ok(certificates)
+
+    fn acceptor(
+        self,
+        listener: &Listener,
+        warnings: &mut Warnings,
+    ) -> Result<Acceptor, Vec<TlsProblem>> {
+        let hostname = listener.hostname.as_str();
+        let certificates = self.certificates(&listener.name, &listener.tls, hostname, warnings)?;
+        Acceptor::new(&certificates, &listener.tls).map_err(|problem| vec![problem])
+    }
+
+    fn console_acceptor(
+        self,
+        warnings: &mut Warnings,
+    ) -> Result<Option<Acceptor>, Vec<TlsProblem>> {
+        let console = &self.config.console;
+        let mut binds = console.binds.iter().chain(&console.links);
+        if !binds.any(|bind| bind.tls) {
+            return Ok(None);
+        }
+        let (tls, hostname) = (&console.tls, self.config.hostname.as_str());
+        let certificates = self.certificates(&CONSOLE.into(), tls, hostname, warnings)?;
+        let acceptor = Acceptor::for_browsers(&certificates, tls);
+        acceptor.map(Some).map_err(|problem| vec![problem])
+    }
+
+    fn certificates(
+        self,
+        listener: &Arc<str>,
+        tls: &config::Tls,
+        hostname: &str,
+        warnings: &mut Warnings,
+    ) -> Result<ServerCertificates, Vec<TlsProblem>> {
+        let (data_dir, now) = (&self.config.data_dir, clock::now());
+        let certificates = match self.purpose {
+            // Without a certificate a start makes a pair.
+            Purpose::Look if tls.certificates.is_empty() => ServerCertificates::default(),
+            Purpose::Look | Purpose::Serve => {
+                ServerCertificates::load(tls, data_dir, hostname, now, self.obtained)?
+            }
+        };
+        for warning in certificates.warnings() {
+            warnings.push((Arc::clone(listener), warning.to_string()));
+        }
+        Ok(certificates)
+    }
 }
 
 /// What is made from a configuration beside its listeners.

@@ -1,5 +1,6 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
+mod acme;
 mod audit;
 mod configuration;
 mod console;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 /// The verbs of `POST /v1/queue/VERB`, by their words.
 pub use spool::Verb;
 
+pub use self::acme::{AcmeQuery, AcmeRenew, AcmeRenewing, AcmeRow};
 pub use self::audit::{AuditQuery, AuditRow};
 pub use self::configuration::{
     ConfigApplied, ConfigChange, ConfigChanged, ConfigClients, ConfigDecision, ConfigEdit,

@@ -26,6 +26,8 @@ pub(crate) struct Attention {
     pub(crate) oldest: Option<Duration>,
     /// When the first certificate of each listener ends, by the system's clock.
     pub(crate) certificates: Vec<(Arc<str>, Timestamp)>,
+    /// What is wrong with certificates by ACME, a line each.
+    pub(crate) acme: Vec<String>,
     /// Octets free on the disk of the spool, as far as they are known.
     pub(crate) free: Option<u64>,
     /// Octets that new mail leaves free there.
@@ -83,6 +85,7 @@ impl Attention {
         let ends = ends.filter_map(|(listener, ends)| ending(listener, *ends, now));
         let mut lines: Vec<String> = ends.collect();
         lines.sort();
+        lines.extend(self.acme.iter().cloned());
         lines.extend(self.senders.iter().take(SENDERS).cloned());
         let more = self.senders.len().saturating_sub(SENDERS);
         lines.extend((more > 0).then(|| format!("{more} more send too much")));
@@ -137,6 +140,7 @@ mod tests {
                 ("in".into(), NOW + 13 * DAY),
                 ("door".into(), NOW - 2 * DAY),
             ],
+            acme: vec!["there is no certificate for a.test yet".to_owned()],
             free: Some(999_000_000),
             min_free: 500_000_000,
             senders: vec!["7 messages of user ann".to_owned(); SENDERS + 2],
@@ -153,6 +157,7 @@ mod tests {
         let expected = [
             "a certificate of door ended 2 days ago",
             "a certificate of in ends in 13 days",
+            "there is no certificate for a.test yet",
         ];
         let mut expected = expected.map(ToOwned::to_owned).to_vec();
         expected.extend(vec!["7 messages of user ann".to_owned(); SENDERS]);

@@ -34,6 +34,7 @@ pub fn check(config: Config) -> Result<Vec<String>, String> {
         warnings.extend(certificates);
         warnings.extend(active.console_warning());
         warnings.extend(active.directory_warnings().await);
+        warnings.extend(active.acme_warnings().await);
         Ok(warnings)
     })
 }

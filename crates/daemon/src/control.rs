@@ -1,5 +1,6 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
+mod acme;
 mod act;
 mod actor;
 mod audit;
@@ -40,7 +41,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use filter::Filter;
 use lookups::ScannerState;
-use mail::{Place, QueueId};
+use mail::{Place, QueueId, Timestamp};
 use queue::{Alarm, Condition, Counts, Moment, RestingHost, SiteShape};
 use serde_json::Value;
 use spool::{Found, Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
@@ -95,7 +96,7 @@ pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::Jo
 fn routes() -> Routes {
     let routes = with_observation(configuration::with_configuration(Routes::default()));
     let routes = protocol_files::with(log_lines::with(diagnose::with(routes)));
-    let routes = with_console(routes);
+    let routes = acme::with(with_console(routes));
     with_strangers(with_quarantine(with_tracking(routes)))
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)
@@ -455,9 +456,11 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let now = shared.services.clock.moment();
     let tracking = track::status(shared.services.journal.tracking.tracker());
     let scanners = scanners(&active).await;
+    let tracked = tracking.as_ref();
     let attention = Attention {
         oldest: stored.oldest.map(|oldest| now.line.since(oldest)),
         certificates: active.certificates_end(),
+        acme: acme_troubles(&shared, &active, now.wall),
         free,
         min_free: active.setup.config.spool.min_free,
         senders: over(&shared, now),
@@ -468,10 +471,8 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         scanner_troubles: scanners.iter().filter_map(scanner_trouble).collect(),
         absent: shared.absent().clone(),
         is_reload_due: shared.reload_due.load(Ordering::Relaxed),
-        lost_rows: tracking.as_ref().map_or(0, |tracking| tracking.lost),
-        tracking_trouble: tracking
-            .as_ref()
-            .and_then(|tracking| tracking.trouble.clone()),
+        lost_rows: tracked.map_or(0, |tracking| tracking.lost),
+        tracking_trouble: tracked.and_then(|tracking| tracking.trouble.clone()),
     };
     let alarms = match alarms {
         Ok(alarms) => alarms.iter().map(|alarm| alarm_line(alarm, now)).collect(),
@@ -504,6 +505,15 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         attention: attention.lines(now.wall),
         warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
+}
+
+/// What is wrong with certificates by ACME.
+fn acme_troubles(shared: &Shared, active: &ActiveConfiguration, now: Timestamp) -> Vec<String> {
+    let wrong = active.obtained.wrong().into_iter();
+    let wrong = wrong.map(|wrong| wrong.to_string());
+    wrong
+        .chain(shared.services.certificates.troubles(now))
+        .collect()
 }
 
 /// What keeps logs from their places.

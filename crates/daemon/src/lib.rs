@@ -12,6 +12,7 @@
 )]
 
 mod accounts;
+mod acme;
 mod activation;
 mod active;
 mod agent;
@@ -20,7 +21,9 @@ mod arrival;
 mod attention;
 mod audit;
 mod beside;
+mod brief_http;
 mod caller;
+mod certificates;
 mod check;
 mod client_socket;
 mod clock;

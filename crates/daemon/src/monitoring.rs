@@ -9,7 +9,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -18,29 +17,16 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use config::Config;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use mail::Timestamp;
 use metrics::Format;
 use spool::Health;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::net::TcpListener;
 
 use self::census::Census;
-use crate::clock;
-use crate::listener::{self, ACCEPT_PAUSE};
+use crate::listener;
 use crate::services::Stop;
 use crate::shared::Shared;
-
-/// Connections at one time; further ones wait.
-const CONNECTIONS_MAX: usize = 16;
-
-/// A connection is for one question, which has to come within this time.
-const QUESTION_WAIT: Duration = Duration::from_secs(3);
-/// With its answer it may take so long.
-const ANSWER_WAIT: Duration = Duration::from_secs(20);
+use crate::{brief_http, clock};
 
 /// The relay as it is watched.
 pub(crate) struct Monitoring {
@@ -93,36 +79,9 @@ impl Monitoring {
             if let Ok(address) = socket.local_addr() {
                 tracing::info!(%address, "metrics are served");
             }
-            let mut connections = JoinSet::new();
-            loop {
-                let has_room = connections.len() < CONNECTIONS_MAX;
-                tokio::select! {
-                    Some(_) = connections.join_next() => {}
-                    accepted = socket.accept(), if has_room => match accepted {
-                        Ok((stream, _)) => {
-                            connections.spawn(answer(stream, router.clone()));
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, "cannot accept a connection for metrics");
-                            sleep(ACCEPT_PAUSE).await;
-                        }
-                    }
-                }
-            }
+            brief_http::serve(socket, router).await;
         }
     }
-}
-
-/// Whoever is slow, or breaks off, gets nothing: there is nobody to tell.
-async fn answer(stream: TcpStream, router: Router) {
-    let service = TowerToHyperService::new(router);
-    let mut http = http1::Builder::new();
-    let served = http
-        .timer(TokioTimer::new())
-        .header_read_timeout(QUESTION_WAIT)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let _slow_or_gone = timeout(ANSWER_WAIT, served).await;
 }
 
 async fn page(State(watched): State<Arc<Monitoring>>, fields: HeaderMap) -> impl IntoResponse {

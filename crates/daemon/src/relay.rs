@@ -46,7 +46,7 @@ use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
 use crate::{
-    control, digests, kept, monitoring, observation, operations, outbound, pickup, reporting,
+    acme, control, digests, kept, monitoring, observation, operations, outbound, pickup, reporting,
     strangers, submit, veiling, watchdog,
 };
 
@@ -270,6 +270,7 @@ fn beside_mail(
         tokio::spawn(strangers::keep(services())),
         tokio::spawn(reporting::tell(services())),
         tokio::spawn(digests::tell(services())),
+        tokio::spawn(acme::keep(services())),
     ]
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::active::ActiveConfiguration;
 use crate::audit::AuditLog;
+use crate::certificates::Certificates;
 use crate::clock::Clock;
 use crate::console_flows::ConsoleFlows;
 use crate::console_links::ConsoleLinks;
@@ -54,6 +55,7 @@ pub struct Services {
     pub(crate) history: History,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) sign_ins: SignInService,
+    pub(crate) certificates: Certificates,
     pub(crate) console_links: ConsoleLinks,
     pub(crate) console_flows: ConsoleFlows,
     /// So many large messages may be looked into at one time: each is in memory meanwhile.
@@ -121,6 +123,7 @@ impl Services {
             history,
             audit: Arc::new(audit),
             sign_ins: SignInService::default(),
+            certificates: Certificates::default(),
             console_links: ConsoleLinks::default(),
             console_flows: ConsoleFlows::default(),
             screening: Arc::new(Semaphore::new(LOOKED_INTO_MAX)),

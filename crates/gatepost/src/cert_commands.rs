@@ -5,7 +5,7 @@ use mail::{Certificate, Domain};
 use serde::Serialize;
 use tls::first_certificate;
 
-use crate::cli::Cli;
+use crate::cli::{CertVerb, Cli};
 use crate::exit::{Failure, Outcome};
 use crate::output;
 use crate::output::say;
@@ -19,8 +19,14 @@ struct Pins {
     tlsa: Vec<String>,
 }
 
-/// `gatepost cert fingerprint`
-pub fn fingerprint(cli: &Cli, file: &Path) -> Outcome {
+/// `gatepost cert ...`
+pub fn command(cli: &Cli, verb: &CertVerb) -> Outcome {
+    match verb {
+        CertVerb::Fingerprint { file } => fingerprint(cli, file),
+    }
+}
+
+fn fingerprint(cli: &Cli, file: &Path) -> Outcome {
     let pins = Pins::of(first_certificate(file).map_err(Failure::No)?);
     if cli.json {
         return output::json(&pins);

@@ -150,6 +150,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: SessionVerb,
     },
+    /// Look at the certificates that the running relay gets by ACME ([tls.acme]), and renew them.
+    Acme {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: AcmeVerb,
+    },
     /// Show who sends how much to other domains, and who sends too much.
     Guardian {
         /// Which of these.
@@ -905,6 +911,20 @@ pub enum LogVerb {
     Trace(LogTrace),
     /// Send a message to each [syslog.NAME], and say what becomes of it. The relay need not run.
     TestSyslog,
+}
+
+/// What to do with certificates by ACME.
+#[derive(Debug, Subcommand)]
+pub enum AcmeVerb {
+    /// Each name with its certificate: when it ends, when it is renewed, what is wrong.
+    Status,
+    /// Order a certificate now, for one name or for all, and wait until that has ended; exit code 1
+    /// where one failed. The old one is shown until the new one is there.
+    Renew {
+        /// One of tls.acme.names.
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
 }
 
 /// What to do with those who send.

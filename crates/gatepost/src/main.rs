@@ -4,6 +4,7 @@
 //! uses, prints, and chooses the exit code.
 
 mod account;
+mod acme;
 mod bench;
 mod bench_arguments;
 mod cert_commands;
@@ -45,9 +46,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{
-    CertVerb, Cli, Command, ControlVerb, LogVerb, RelayVerb, RouteVerb, ScannerVerb, TestVerb,
-};
+use crate::cli::{Cli, Command, ControlVerb, LogVerb, RelayVerb, RouteVerb, ScannerVerb, TestVerb};
 
 /// `gatepost test ...`
 fn tried(cli: &Cli, verb: &TestVerb) -> exit::Outcome {
@@ -87,9 +86,7 @@ fn main() -> ExitCode {
         } => route_show::show(&cli, address, from),
         Command::Test { verb } => tried(&cli, verb),
         Command::User { verb } => user_commands::command(&cli, verb),
-        Command::Cert {
-            verb: CertVerb::Fingerprint { file },
-        } => cert_commands::fingerprint(&cli, file),
+        Command::Cert { verb } => cert_commands::command(&cli, verb),
         Command::Dkim { verb } => dkim_commands::command(&cli, verb),
         Command::Control {
             verb: ControlVerb::Openapi,
@@ -97,6 +94,7 @@ fn main() -> ExitCode {
         Command::Scanner {
             verb: ScannerVerb::Openapi,
         } => output::text(scanner::hook::openapi()),
+        Command::Acme { verb } => acme::run(&cli, verb),
         Command::Guardian { verb } => guardian::run(&cli, verb),
         Command::Greylist { verb } => greylist::run(&cli, verb),
         Command::Console { verb } => console_login::command(&cli, verb),

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -165,9 +165,41 @@ impl Https {
     ) -> Result<Answer, String> {
         let uri: Uri = url.parse().map_err(|_| format!("{url} is no URL"))?;
         let request = request(method, &uri, sent)?;
+        let answer = self.perform(&uri, request, cost, allowed).await?;
+        Ok(answered(answer))
+    }
+
+    /// A request that a library made, and the whole answer. Of its fields all are sent but the name of
+    /// the library.
+    ///
+    /// # Errors
+    /// There was no whole answer within `cost`; why.
+    pub(crate) async fn call(
+        &self,
+        request: Request<Bytes>,
+        cost: Cost,
+    ) -> Result<Response<Bytes>, String> {
+        let (parts, body) = request.into_parts();
+        https_only(&parts.uri)?;
+        let mut request = request_to(parts.method, &parts.uri, body)?;
+        for (name, value) in &parts.headers {
+            if name != USER_AGENT {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
+        self.perform(&parts.uri, request, cost, &|_| true).await
+    }
+
+    async fn perform(
+        &self,
+        uri: &Uri,
+        request: Request<Full<Bytes>>,
+        cost: Cost,
+        allowed: &Allowed<'_>,
+    ) -> Result<Response<Bytes>, String> {
         let work = async {
-            let stream = self.connect(&uri, allowed).await?;
-            exchange(stream, request, cost.body_bytes_max).await
+            let stream = self.connect(uri, allowed).await?;
+            exchange_whole(stream, request, cost.body_bytes_max).await
         };
         let host = uri.host().unwrap_or_default();
         match timeout(cost.timeout, work).await {
@@ -199,9 +231,7 @@ fn request(
     uri: &Uri,
     sent: Option<Sent<'_>>,
 ) -> Result<Request<Full<Bytes>>, String> {
-    if uri.scheme_str() != Some("https") {
-        return Err(format!("{uri} does not begin with https://"));
-    }
+    https_only(uri)?;
     let Some(Sent { kind, body, proof }) = sent else {
         return request_to(method, uri, Bytes::new());
     };
@@ -214,6 +244,13 @@ fn request(
         fields.insert(AUTHORIZATION, value);
     }
     Ok(request)
+}
+
+fn https_only(uri: &Uri) -> Result<(), String> {
+    if uri.scheme_str() == Some("https") {
+        return Ok(());
+    }
+    Err(format!("{uri} does not begin with https://"))
 }
 
 /// A request for what stands behind the host in `uri`.
@@ -243,6 +280,23 @@ pub(crate) async fn exchange(
     request: Request<Full<Bytes>>,
     body_bytes_max: usize,
 ) -> Result<Answer, String> {
+    let answer = exchange_whole(stream, request, body_bytes_max).await?;
+    Ok(answered(answer))
+}
+
+fn answered(answer: Response<Bytes>) -> Answer {
+    Answer {
+        status: answer.status().as_u16(),
+        media_type: media_type(answer.headers().get(CONTENT_TYPE)),
+        body: answer.into_body(),
+    }
+}
+
+async fn exchange_whole(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Full<Bytes>>,
+    body_bytes_max: usize,
+) -> Result<Response<Bytes>, String> {
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .handshake(TokioIo::new(stream))
@@ -253,15 +307,10 @@ pub(crate) async fn exchange(
             .send_request(request)
             .await
             .map_err(|error| error.to_string())?;
-        let status = answer.status().as_u16();
-        let media_type = media_type(answer.headers().get(CONTENT_TYPE));
-        let body = Limited::new(answer.into_body(), body_bytes_max);
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, body_bytes_max);
         let body = body.collect().await.map_err(|error| error.to_string())?;
-        Ok(Answer {
-            status,
-            media_type,
-            body: body.to_bytes(),
-        })
+        Ok(Response::from_parts(parts, body.to_bytes()))
     };
     // Side by side in this task: nothing is left behind when the time is over.
     tokio::pin!(work);

@@ -12,6 +12,7 @@
     reason = "answers come over sockets, and in time or not at all"
 )]
 
+mod acme;
 mod answers;
 mod decoys;
 mod dial;
@@ -42,6 +43,7 @@ mod tests;
 mod users;
 mod way;
 
+pub use acme::{AcmeAccount, AcmeClient, AcmeFault, AcmeProof, AcmeProver, AcmeWanted};
 pub use answers::Answers;
 pub use dial::connect;
 pub use hosts::host_addresses;

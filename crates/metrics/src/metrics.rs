@@ -21,7 +21,7 @@ use crate::route::{self, RouteCounters, RouteFamilies};
 use crate::scanner::{ScannerCounters, ScannerFamilies};
 use crate::snapshot::Snapshot;
 use crate::words::{
-    AskedBy, AtConsole, AtTheDoor, Fate, Group, Met, NotForThem, NotTaken, PickedUp,
+    AskedBy, AtConsole, AtTheDoor, Fate, Group, Met, NotForThem, NotTaken, Ordered, PickedUp,
 };
 use crate::words::{SignIn, Tried, Version};
 
@@ -275,6 +275,16 @@ impl Metrics {
     /// The message of a file of the pickup directory was accepted.
     pub fn picked_up(&self) {
         self.relay.pickup.inc(PickedUp::Accepted);
+    }
+
+    /// An order of a certificate by ACME has ended.
+    pub fn certificate_ordered(&self, is_issued: bool) {
+        let ended = if is_issued {
+            Ordered::Issued
+        } else {
+            Ordered::Failed
+        };
+        self.relay.ordered.inc(ended);
     }
 
     /// A file of the pickup directory is tried again.

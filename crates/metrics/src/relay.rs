@@ -5,7 +5,7 @@ use prometheus_client::registry::Registry;
 
 use crate::DnsAnswer;
 use crate::each::{Each, Labels, counter, counters, histogram};
-use crate::words::{AskedBy, AtConsole, Fate, Group, Met, PickedUp};
+use crate::words::{AskedBy, AtConsole, Fate, Group, Met, Ordered, PickedUp};
 
 /// What is counted for the relay as a whole.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct RelayCounters {
     pub(crate) pickup: Each<PickedUp>,
     pub(crate) asked_for: Each<AskedBy>,
     pub(crate) at_console: Each<AtConsole>,
+    pub(crate) ordered: Each<Ordered>,
     pub(crate) commits: Histogram,
     pub(crate) too_much: Each<Reaction>,
     pub(crate) greylisted: Each<Met>,
@@ -43,6 +44,8 @@ impl RelayCounters {
         let asked_for = counters(to, "gatepost_mail_requests", asked_for);
         let at_console = "Sign-ins at the console, by what they went by";
         let at_console = counters(to, "gatepost_console_sign_ins", at_console);
+        let ordered = "Certificates that were ordered by ACME";
+        let ordered = counters(to, "gatepost_acme_orders", ordered);
         Self {
             sizes: histogram(
                 to,
@@ -60,6 +63,7 @@ impl RelayCounters {
             pickup: Each::new(&pickup, &none, "result"),
             asked_for: Each::new(&asked_for, &none, "command"),
             at_console: Each::new(&at_console, &none, "result"),
+            ordered: Each::new(&ordered, &none, "result"),
             too_much: Each::new(&too_much, &none, "result"),
             greylisted: Each::new(&greylisted, &none, "result"),
             dns: Each::new(&dns, &none, "result"),

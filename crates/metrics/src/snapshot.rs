@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub spool_min_free: u64,
     /// When the first of its certificates ends, for each listener that has any.
     pub certificates: Vec<(Arc<str>, Timestamp)>,
+    /// When the certificate of each name ends that has one by ACME.
+    pub acme: Vec<(Arc<str>, Timestamp)>,
     /// What is written nowhere, as whoever takes it was too slow.
     pub lost: Lost,
     /// How each scanner does.
@@ -183,6 +185,16 @@ impl Snapshot {
                 "When the first certificate of a listener ends",
             ),
             "listener",
+            ends.map(|(name, ends)| (&**name, ends.as_millis() / 1000)),
+        );
+        let ends = self.acme.iter();
+        gauges(
+            to,
+            (
+                "gatepost_acme_certificate_not_after_timestamp_seconds",
+                "When the certificate of a name ends that was got by ACME",
+            ),
+            "name",
             ends.map(|(name, ends)| (&**name, ends.as_millis() / 1000)),
         );
     }

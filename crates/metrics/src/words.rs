@@ -346,6 +346,14 @@ words! {
     }
 }
 
+words! {
+    /// How an order of a certificate by ACME ended.
+    enum Ordered {
+        Issued = "issued",
+        Failed = "failed",
+    }
+}
+
 /// How somebody came in at the console, or that he did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtConsole {

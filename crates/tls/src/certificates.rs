@@ -1,37 +1,26 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use config::CertificateFiles;
 use mail::{Place, Timestamp};
+use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{SignatureAlgorithm, SignatureScheme};
 
-use super::x509::{Reading, name_matches};
-use super::{TlsProblem, files, self_signed};
-
-/// An end that is nearer than this is announced.
-const WARN_BEFORE: Duration = Duration::from_hours(24 * 14);
+use super::obtained::Obtained;
+use super::server_certificate::ServerCertificate;
+use super::{TlsProblem, self_signed};
 
 /// The certificates that we can show, with their keys, and what an administrator should know about
 /// them.
 #[derive(Debug, Clone, Default)]
 pub struct ServerCertificates {
-    shown: Arc<[ServerCertificate]>,
+    /// Those that come and go while we run, before the others.
+    obtained: Option<Arc<Obtained>>,
+    shown: Arc<[Arc<ServerCertificate>]>,
+    /// Whether nobody has signed those.
+    is_self_signed: bool,
     warnings: Vec<TlsProblem>,
-}
-
-/// One certificate that we can show.
-#[derive(Debug)]
-pub struct ServerCertificate {
-    /// Where it was read.
-    pub chain: PathBuf,
-    /// The names that it is for, in lower case, some with `*.` in front.
-    pub names: Box<[Box<str>]>,
-    /// When it ends.
-    pub ends: Timestamp,
-    key: Arc<CertifiedKey>,
 }
 
 impl ServerCertificates {
@@ -49,17 +38,17 @@ impl ServerCertificates {
         data_dir: &Path,
         hostname: &str,
         now: Timestamp,
+        obtained: &Arc<Obtained>,
     ) -> Result<Self, Vec<TlsProblem>> {
         let mut warnings = Vec::new();
+        let is_self_signed = tls.certificates.is_empty();
         let files = match &*tls.certificates {
             [] => {
                 let pairs = self_signed::find_or_make(data_dir, hostname, now);
                 let pairs = pairs.map_err(|message| vec![problem(&Place::Default, message)])?;
-                warnings.extend(
-                    pairs
-                        .first()
-                        .map(|pair| problem(&Place::Default, nobody_signed(pair))),
-                );
+                // With ACME it is shown until there is a better one, and the relay tells if none comes.
+                let first = pairs.first().filter(|_| tls.acme.is_none());
+                warnings.extend(first.map(|pair| problem(&Place::Default, nobody_signed(pair))));
                 pairs
             }
             configured => configured.to_vec(),
@@ -70,7 +59,7 @@ impl ServerCertificates {
                 Ok(identity) => {
                     let ending = identity.ending(now);
                     warnings.extend(ending.map(|message| problem(&files.place, message)));
-                    shown.push(identity);
+                    shown.push(Arc::new(identity));
                 }
                 Err(message) => problems.push(problem(&files.place, message)),
             }
@@ -80,19 +69,38 @@ impl ServerCertificates {
         }
         if let Some(first) = files
             .first()
-            .filter(|_| shown.iter().all(ServerCertificate::is_ed25519))
+            .filter(|_| shown.iter().all(|one| one.is_ed25519()))
         {
             warnings.push(problem(&first.place, ed25519_alone(first)));
         }
         Ok(Self {
+            obtained: tls.acme.as_ref().map(|_| Arc::clone(obtained)),
             shown: shown.into(),
+            is_self_signed,
             warnings,
         })
     }
 
-    /// The certificates, in the order of the configuration.
-    pub fn certificates(&self) -> &[ServerCertificate] {
-        &self.shown
+    /// The certificates at this moment: those that were got by ACME, then the others in the order of
+    /// the configuration.
+    pub fn certificates(&self) -> Vec<Arc<ServerCertificate>> {
+        let obtained = self.obtained.as_ref().map(|obtained| obtained.all());
+        let obtained = obtained.iter().flat_map(|all| all.iter());
+        obtained.chain(&*self.shown).cloned().collect()
+    }
+
+    /// When the first of them ends that an administrator has to care for: those of ACME are renewed by
+    /// themselves, and tell if not.
+    pub(crate) fn ends(&self) -> Option<Timestamp> {
+        let has_others = self
+            .obtained
+            .as_ref()
+            .is_some_and(|all| !all.all().is_empty());
+        let counted = self
+            .shown
+            .iter()
+            .filter(|_| !(has_others && self.is_self_signed));
+        counted.map(|one| one.ends).min()
     }
 
     /// What does not stop us, but should be put right: an end that is near or past, a certificate
@@ -104,7 +112,8 @@ impl ServerCertificates {
     /// The certificate for a client that asks for `name` and can check signatures of the kinds
     /// `offered`: one for exactly that name, else one for all names beside it, else the first.
     fn choose(&self, name: Option<&str>, offered: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let usable = || self.shown.iter().filter(|identity| identity.suits(offered));
+        let all = self.certificates();
+        let usable = || all.iter().filter(|identity| identity.suits(offered));
         let name = name.map(str::to_ascii_lowercase);
         let exact = |name: &str| usable().find(|identity| identity.is_for(name));
         let beside = |name: &str| usable().find(|identity| identity.is_beside(name));
@@ -118,55 +127,6 @@ impl ResolvesServerCert for ServerCertificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.choose(hello.server_name(), hello.signature_schemes())
     }
-}
-
-impl ServerCertificate {
-    fn load(files: &CertificateFiles) -> Result<Self, String> {
-        let key = files::certified_key(files)?;
-        let own = key.cert.first().and_then(|own| Reading::of(own));
-        let own = own.ok_or_else(|| format!("{}: it cannot be read", files.chain.display()))?;
-        let ends = u64::try_from(own.ends()).unwrap_or(0);
-        Ok(Self {
-            chain: files.chain.clone(),
-            names: own.names().into(),
-            ends: Timestamp::from_millis(ends.saturating_mul(1000)),
-            key: Arc::new(key),
-        })
-    }
-
-    fn suits(&self, offered: &[SignatureScheme]) -> bool {
-        self.key.key.choose_scheme(offered).is_some()
-    }
-
-    fn is_ed25519(&self) -> bool {
-        self.key.key.algorithm() == SignatureAlgorithm::ED25519
-    }
-
-    fn is_for(&self, name: &str) -> bool {
-        self.names.iter().any(|own| **own == *name)
-    }
-
-    fn is_beside(&self, name: &str) -> bool {
-        self.names.iter().any(|own| name_matches(own, name))
-    }
-
-    /// What is to be said about its end, if it is near or past.
-    fn ending(&self, now: Timestamp) -> Option<String> {
-        let path = self.chain.display();
-        if self.ends < now {
-            let days = days(now.since(self.ends));
-            return Some(format!(
-                "{path}: the certificate ended {days} days ago; servers that check it will not send to us"
-            ));
-        }
-        let rest = self.ends.since(now);
-        (rest < WARN_BEFORE).then(|| format!("{path}: the certificate ends in {} days", days(rest)))
-    }
-}
-
-/// The whole days in this time; what is left of a day does not count.
-fn days(time: Duration) -> u64 {
-    time.as_secs() / (24 * 60 * 60)
 }
 
 fn nobody_signed(pair: &CertificateFiles) -> String {

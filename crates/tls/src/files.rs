@@ -139,7 +139,7 @@ fn listed(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, Stri
     Ok(found)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let file = open(path)?;
     check_rights(&file, path)?;
     let text = read(file, path)?;

@@ -23,11 +23,15 @@ mod clients;
 mod dane;
 mod error;
 mod files;
+mod issuing;
 mod judged;
 mod load_client;
+mod obtained;
+mod renewal;
 mod replace;
 mod self_signed;
 mod server;
+mod server_certificate;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -43,15 +47,19 @@ use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::CertificateDer;
 
-pub use certificates::{ServerCertificate, ServerCertificates};
+pub use certificates::ServerCertificates;
 pub use checked::Checked;
 pub use client::{Connector, How, client_config, client_config_for_https};
 pub use error::{TlsError, alert, plain};
 pub use files::first_certificate;
+pub use issuing::{AlpnProof, CertificateKey, certificate_is_good, prove_by_alpn};
 pub use judged::{Judged, judged};
 pub use load_client::LoadClient;
+pub use obtained::Obtained;
+pub use renewal::{Due, Failure, Life, Renewal, Window};
 pub use replace::replace;
 pub use server::{Acceptor, accept};
+pub use server_certificate::ServerCertificate;
 pub use stream::Stream;
 
 /// Something about a certificate or a key that an administrator must know.

@@ -29,7 +29,7 @@ const SESSIONS_MAX: usize = 1024;
 pub struct Acceptor {
     config: Arc<ServerConfig>,
     vouching: Vouching,
-    ends: Option<Timestamp>,
+    certificates: ServerCertificates,
 }
 
 impl Acceptor {
@@ -76,13 +76,14 @@ impl Acceptor {
         Self {
             config: Arc::new(config),
             vouching,
-            ends: certificates.certificates().iter().map(|one| one.ends).min(),
+            certificates: certificates.clone(),
         }
     }
 
-    /// When the first of its certificates ends; `None` when it has none.
+    /// When the first of its certificates ends, those aside that are renewed by ACME; `None` when it
+    /// has none.
     pub fn ends(&self) -> Option<Timestamp> {
-        self.ends
+        self.certificates.ends()
     }
 }
 

@@ -141,6 +141,8 @@ call("post", "/v1/queue/pause", 400, {"by": "root", "lasting": "long"})
 assert len(call("get", "/v1/queue/pauses", 200)) == 1
 call("post", "/v1/queue/resume", 200, {"site": row["site"]})
 call("post", "/v1/queue/resume", 404, {"site": row["site"]})
+assert call("get", "/v1/acme", 200, wait=1) == []
+call("post", "/v1/acme/renew", 404, {"name": "relay.test"})
 begun = call("post", "/v1/queue/{verb}", 200, {"filter": "id:" + row["id"], "by": "root"}, verb="hold")
 call("post", "/v1/queue/{verb}", 404, {"filter": "", "by": "root"}, verb="forward")
 call("post", "/v1/queue/{verb}", 422, {"filter": ""}, verb="hold")

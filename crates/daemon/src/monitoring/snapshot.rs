@@ -49,6 +49,7 @@ impl Monitoring {
             spool_free: self.free().await,
             spool_min_free: config.spool.min_free,
             certificates: active.certificates_end(),
+            acme: services.certificates.ends(),
             lost: Lost {
                 log: log::lost_lines() as u64,
                 protocol_logs: services.journal.protocol_logs.lost(),

@@ -99,7 +99,13 @@ fn acceptor() -> Result<Acceptor, Failure> {
     let failed = |why: String| Failure::Temporary(why);
     let folder = tempfile::tempdir().map_err(|e| failed(e.to_string()))?;
     let settings = config::Tls::default();
-    let made = ServerCertificates::load(&settings, folder.path(), "bench.invalid", daemon::now());
+    let made = ServerCertificates::load(
+        &settings,
+        folder.path(),
+        "bench.invalid",
+        daemon::now(),
+        &std::sync::Arc::default(),
+    );
     let made = made.map_err(|problems| failed(format!("{problems:?}")))?;
     Acceptor::new(&made, &settings).map_err(|problem| failed(problem.message))
 }

@@ -1,6 +1,7 @@
 //! The answers so far, and the configuration that they come to.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use config::{Config, Disk, Replaced};
 use mail::{Certificate, Domain, Place};
@@ -105,10 +106,12 @@ impl Draft {
         let config = changed.configuration()?;
         if question == Question::Key {
             let now = daemon::now();
-            ServerCertificates::load(&config.tls, &config.data_dir, "", now).map_err(|wrong| {
-                let lines: Vec<String> = wrong.iter().map(|wrong| wrong.message.clone()).collect();
-                lines.join("\n")
-            })?;
+            ServerCertificates::load(&config.tls, &config.data_dir, "", now, &Arc::default())
+                .map_err(|wrong| {
+                    let lines: Vec<String> =
+                        wrong.iter().map(|wrong| wrong.message.clone()).collect();
+                    lines.join("\n")
+                })?;
         }
         *self = changed;
         Ok(())

@@ -28,6 +28,7 @@ pub fn page(format: Format) -> String {
         queue: Some(Queue::default()),
         spool_free: Some(0),
         certificates: vec![("NAME".into(), mail::Timestamp::default())],
+        acme: vec![("NAME".into(), mail::Timestamp::default())],
         ..Snapshot::default()
     };
     metrics.page(format, &snapshot)

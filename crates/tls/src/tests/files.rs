@@ -1,6 +1,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::{CertificateFiles, Tls};
@@ -19,7 +20,7 @@ fn load(
         certificates: files.to_vec(),
         ..Tls::default()
     };
-    ServerCertificates::load(&tls, data_dir, HOST, wall())
+    ServerCertificates::load(&tls, data_dir, HOST, wall(), &Arc::default())
 }
 
 #[test]
@@ -225,7 +226,14 @@ fn a_self_signed_pair_is_made_again_when_it_no_longer_fits() {
     let directory = tempfile::tempdir().unwrap();
     let crt = directory.path().join("tls/self-signed.crt");
     let load = |host: &str, now| {
-        ServerCertificates::load(&Tls::default(), directory.path(), host, now).unwrap();
+        ServerCertificates::load(
+            &Tls::default(),
+            directory.path(),
+            host,
+            now,
+            &Arc::default(),
+        )
+        .unwrap();
         fs::read(&crt).unwrap()
     };
     let day = Duration::from_hours(24);

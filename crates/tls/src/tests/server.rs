@@ -33,7 +33,13 @@ fn certificates(pairs: &[&Pair]) -> (ServerCertificates, tempfile::TempDir) {
         certificates: pairs.iter().zip(names).map(write).collect(),
         ..Tls::default()
     };
-    let loaded = ServerCertificates::load(&tls, directory.path(), "relay.example", wall());
+    let loaded = ServerCertificates::load(
+        &tls,
+        directory.path(),
+        "relay.example",
+        wall(),
+        &Arc::default(),
+    );
     (loaded.unwrap(), directory)
 }
 

@@ -1,0 +1,132 @@
+//! The program that writes and removes records for dns-01. Not by a shell, and not for ever.
+
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Of what it says when it fails, so many octets are told.
+const WORDS_MAX: u64 = 600;
+
+/// Where it finds the programs that it calls.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Calls `HOOK verb record text` and waits until it has ended, or for `limit`.
+///
+/// # Errors
+/// It could not be called, took too long or ended with another code than 0: then with what it wrote
+/// to its error output.
+pub(super) async fn call(
+    hook: &Path,
+    [verb, record, text]: [&str; 3],
+    limit: Duration,
+) -> Result<(), String> {
+    let shown = hook.display();
+    let mut command = Command::new(hook);
+    command
+        .args([verb, record, text])
+        .env_clear()
+        .env("PATH", PATH)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = command
+        .spawn()
+        .map_err(|error| format!("{shown} cannot be called: {error}"))?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok());
+    let mut said = Vec::new();
+    let stderr = child.stderr.take();
+    let ended = timeout(limit, async {
+        if let Some(stderr) = stderr {
+            let mut first = stderr.take(WORDS_MAX);
+            let _told_as_far_as_it_went = first.read_to_end(&mut said).await;
+            let _drained = tokio::io::copy(&mut first.into_inner(), &mut tokio::io::sink()).await;
+        }
+        child.wait().await
+    })
+    .await;
+    let failure = match ended {
+        Ok(Ok(status)) if status.success() => return Ok(()),
+        Ok(Ok(status)) => ending(status),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => {
+            // With all that it has called.
+            let _gone = group.map(|group| killpg(Pid::from_raw(group), Signal::SIGKILL));
+            format!("it took longer than {} seconds", limit.as_secs())
+        }
+    };
+    let said = String::from_utf8_lossy(&said);
+    let said = mail::escaped(said.trim()).to_string();
+    Err(format!("{shown} {verb} {record}: {failure}: {said}"))
+}
+
+fn ending(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("it ended with {code}"),
+        None => "it was killed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const SECONDS: Duration = Duration::from_secs(30);
+
+    fn script(folder: &Path, text: &str) -> std::path::PathBuf {
+        let path = folder.join("hook");
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn its_words_are_three_and_no_shell_reads_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let hook = script(
+            folder.path(),
+            &format!("printf '%s|' \"$#\" \"$@\" \"$HOME\" > {}", out.display()),
+        );
+        let words = ["add", "_acme-challenge.a.test", "$(id) `id`; *"];
+        call(&hook, words, SECONDS).await.unwrap();
+        let said = fs::read_to_string(out).unwrap();
+        assert_eq!(said, "3|add|_acme-challenge.a.test|$(id) `id`; *||");
+    }
+
+    #[tokio::test]
+    async fn what_it_says_is_told_when_it_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = script(folder.path(), "echo no such zone >&2; exit 3");
+        let failed = call(&hook, ["add", "a.test", "b"], SECONDS).await;
+        let said = failed.unwrap_err();
+        assert!(
+            said.ends_with("add a.test: it ended with 3: no such zone"),
+            "{said}"
+        );
+        let missing = folder.path().join("missing");
+        let said = call(&missing, ["add", "a", "b"], SECONDS)
+            .await
+            .unwrap_err();
+        assert!(said.contains("cannot be called"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn it_does_not_last_for_ever_nor_what_it_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = script(folder.path(), "sleep 1000 & sleep 1000");
+        let said = call(&hook, ["add", "a.test", "b"], Duration::from_millis(300)).await;
+        assert!(said.unwrap_err().contains("took longer"));
+    }
+}

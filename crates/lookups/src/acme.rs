@@ -1,0 +1,549 @@
+//! What is said to an authority that gives certificates by ACME (RFC 8555, RFC 9773).
+
+use std::error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use config::{Acme, AcmeChallenge};
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use instant_acme::{
+    Account, AuthorizationHandle, AuthorizationStatus, BodyWrapper, BytesResponse,
+    CertificateIdentifier, ChallengeType, Error, HttpClient, Identifier, NewAccount, NewOrder,
+    Order, OrderStatus, RenewalInfo, RetryPolicy,
+};
+use mail::Timestamp;
+use rustls::pki_types::CertificateDer;
+use serde::Deserialize;
+use tls::{CertificateKey, Failure, Window};
+
+use crate::https::{Cost, Https};
+use crate::resolver::Resolver;
+
+/// One request, of some ten for a certificate.
+const COST: Cost = Cost {
+    timeout: Duration::from_secs(30),
+    body_bytes_max: 1 << 20,
+};
+
+/// How often a step is taken again because the authority did not like its nonce, beside what the
+/// library does. RFC 8555 section 6.5: "the client SHOULD retry the request".
+const NONCES_MAX: usize = 10;
+
+/// How long the authority may take to look at a proof, and to sign.
+const PATIENCE: RetryPolicy = RetryPolicy::new().timeout(Duration::from_secs(120));
+
+/// Of what an authority says, so many characters are told.
+const WORDS_MAX: usize = 600;
+
+/// Takes a step again while its nonce is refused.
+macro_rules! again {
+    ($step:expr) => {{
+        let mut left = NONCES_MAX;
+        loop {
+            match $step.await {
+                Err(error) if left > 0 && has_type(&error, "badNonce") => left -= 1,
+                ended => break ended,
+            }
+        }
+    }};
+}
+
+/// Asks the authorities of one configuration.
+#[derive(Clone)]
+pub struct AcmeClient {
+    https: Https,
+    settings: Arc<Acme>,
+}
+
+/// An account with an authority.
+pub struct AcmeAccount {
+    account: Account,
+    settings: Arc<Acme>,
+}
+
+/// What a certificate is wanted for.
+pub struct AcmeWanted<'a> {
+    /// The name, in lower case, perhaps with `*.` in front.
+    pub name: &'a str,
+    /// Its key.
+    pub key: &'a CertificateKey,
+    /// The certificate (DER) in whose place it comes, where the authority has a say in renewal.
+    pub replaces: Option<&'a [u8]>,
+}
+
+/// What proves that a name is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcmeProof {
+    /// `text` behind `/.well-known/acme-challenge/` and `token`.
+    Http {
+        /// The last part of the path.
+        token: String,
+        /// The whole body.
+        text: String,
+    },
+    /// A certificate for `name` with this digest in it.
+    TlsAlpn {
+        /// The name.
+        name: String,
+        /// SHA-256 of the key authorization.
+        digest: Vec<u8>,
+    },
+    /// A TXT record.
+    Dns {
+        /// The name of the record.
+        record: String,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// Where proofs are shown. One at a time.
+pub trait AcmeProver: Sync {
+    /// Shows it from now on.
+    ///
+    /// # Errors
+    /// Why it cannot be shown.
+    fn show(&self, proof: &AcmeProof) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Shows it no longer.
+    fn withdraw(&self, proof: &AcmeProof) -> impl Future<Output = ()> + Send;
+}
+
+/// Why there is no certificate, or no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeFault {
+    /// What it means for the next try.
+    pub failure: Failure,
+    /// For people. Holds no secret.
+    pub why: String,
+    /// The authority does not know our account any more.
+    pub is_account_gone: bool,
+}
+
+impl AcmeFault {
+    /// Somebody said no, or could not do what is needed.
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self {
+            failure: Failure::Refused,
+            why: why.into(),
+            is_account_gone: false,
+        }
+    }
+
+    fn of(error: &Error, what: &str) -> Self {
+        let failure = match error {
+            Error::Api(_) if has_type(error, "badNonce") => Failure::Unreachable,
+            Error::Api(problem) if problem.status.is_some_and(|status| status >= 500) => {
+                Failure::Unreachable
+            }
+            Error::Other(_) | Error::Json(_) | Error::Timeout(_) | Error::Http(_) => {
+                Failure::Unreachable
+            }
+            _ => Failure::Refused,
+        };
+        let why = match error {
+            Error::Api(problem) => said(problem),
+            Error::Json(_) => "the authority does not answer as one".to_owned(),
+            Error::Timeout(_) => "the authority takes too long".to_owned(),
+            other => other.to_string(),
+        };
+        Self {
+            failure,
+            why: format!("{what}: {}", told(&why)),
+            is_account_gone: has_type(error, "accountDoesNotExist"),
+        }
+    }
+}
+
+impl fmt::Display for AcmeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl error::Error for AcmeFault {}
+
+impl AcmeClient {
+    /// Asks over HTTPS, trusting whom `settings` says.
+    ///
+    /// # Errors
+    /// The authorities for HTTPS cannot be read.
+    pub fn new(resolver: Arc<Resolver>, settings: Arc<Acme>) -> Result<Self, String> {
+        let https = Https::new(resolver, settings.ca.as_deref())?;
+        Ok(Self { https, settings })
+    }
+
+    /// What keeps the authority from giving what is configured, as far as its directory says.
+    ///
+    /// # Errors
+    /// That, or why it cannot be asked.
+    pub async fn look(&self) -> Result<(), String> {
+        let answer = self.https.get(&self.settings.directory, COST).await?;
+        let directory: Result<Directory, _> = serde_json::from_slice(&answer.body);
+        let directory = directory.map_err(|_| {
+            let status = answer.status;
+            format!(
+                "{} is no ACME directory (status {status})",
+                self.settings.directory
+            )
+        })?;
+        check_profile(
+            &self.settings,
+            directory.meta.profiles.keys().map(|name| &**name),
+        )
+    }
+
+    /// The account by these credentials, as they were given before; without any a new one is made, and
+    /// its credentials, which are secret, are given as well.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn account(
+        &self,
+        credentials: Option<&[u8]>,
+    ) -> Result<(AcmeAccount, Option<Vec<u8>>), AcmeFault> {
+        let opened = |account| AcmeAccount {
+            account,
+            settings: Arc::clone(&self.settings),
+        };
+        let builder = || Account::builder_with_http(Box::new(Http(self.https.clone())));
+        if let Some(known) = credentials.and_then(|text| serde_json::from_slice(text).ok()) {
+            let account = builder().from_credentials(known).await;
+            let account = account.map_err(|error| AcmeFault::of(&error, "the account"))?;
+            return Ok((opened(account), None));
+        }
+        let contact = self.settings.contact.as_ref();
+        let contact: Vec<String> = contact
+            .map(|contact| format!("mailto:{contact}"))
+            .into_iter()
+            .collect();
+        let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+        let new = NewAccount {
+            contact: &contact,
+            terms_of_service_agreed: true,
+            only_return_existing: false,
+        };
+        let made = again!(builder().create(&new, self.settings.directory.clone(), None));
+        let made = made.map_err(|error| AcmeFault::of(&error, "no account"))?;
+        let (account, credentials) = made;
+        let kept = serde_json::to_vec(&credentials);
+        let kept = kept.map_err(|_| AcmeFault::refused("the account cannot be written down"))?;
+        Ok((opened(account), Some(kept)))
+    }
+}
+
+impl AcmeAccount {
+    /// When the authority suggests to renew the certificate `own` (DER), and for how long that holds;
+    /// `None`: it says nothing, or nothing that can be used (RFC 9773).
+    pub async fn window(&self, own: &[u8]) -> Option<(Window, Duration)> {
+        let own = CertificateDer::from(own);
+        let id = CertificateIdentifier::try_from(&own).ok()?;
+        let asked = self.account.renewal_info(&id).await;
+        if let Err(error) = &asked
+            && !matches!(error, Error::Unsupported(_))
+        {
+            let why = AcmeFault::of(error, "no advice").why;
+            tracing::debug!(why, "when to renew");
+        }
+        let (info, again) = asked.ok()?;
+        Some((window(&info)?, again))
+    }
+
+    /// Orders a certificate, proves what the authority wants proven, and gives the chain (PEM).
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn obtain(
+        &self,
+        wanted: &AcmeWanted<'_>,
+        prover: &impl AcmeProver,
+    ) -> Result<String, AcmeFault> {
+        let profiles = self.account.profiles();
+        check_profile(&self.settings, profiles.map(|profile| profile.name))
+            .map_err(AcmeFault::refused)?;
+        let request = wanted
+            .key
+            .request(wanted.name)
+            .map_err(AcmeFault::refused)?;
+        let mut order = self.order(wanted).await?;
+        let given = order.state().profile.as_deref();
+        if let Some((asked, given)) = self.settings.profile.as_deref().zip(given)
+            && asked != given
+        {
+            let why = format!(
+                "the authority made an order by the profile {}, not {asked}",
+                told(given)
+            );
+            return Err(AcmeFault::refused(why));
+        }
+        self.prove(&mut order, prover).await?;
+        again!(order.finalize_csr(&request))
+            .map_err(|error| AcmeFault::of(&error, "the request"))?;
+        let chain = again!(chain(&mut order));
+        chain.map_err(|error| AcmeFault::of(&error, "the certificate"))
+    }
+
+    async fn order(&self, wanted: &AcmeWanted<'_>) -> Result<Order, AcmeFault> {
+        let names = [Identifier::Dns(wanted.name.to_owned())];
+        let mut new = NewOrder::new(&names);
+        if let Some(profile) = &self.settings.profile {
+            new = new.profile(profile);
+        }
+        let plain = |error: &Error| AcmeFault::of(error, "the order");
+        let before = wanted.replaces.map(CertificateDer::from);
+        let replaces = before
+            .as_ref()
+            .and_then(|own| CertificateIdentifier::try_from(own).ok());
+        let Some(replaces) = replaces else {
+            return again!(self.account.new_order(&new)).map_err(|error| plain(&error));
+        };
+        let with = match &self.settings.profile {
+            Some(profile) => NewOrder::new(&names).profile(profile),
+            None => NewOrder::new(&names),
+        };
+        let with = with.replaces(replaces);
+        match again!(self.account.new_order(&with)) {
+            // RFC 9773 section 5: it may be replaced already, or not be known. That costs no certificate.
+            Err(error)
+                if !has_type(&error, "rateLimited")
+                    && plain(&error).failure == Failure::Refused =>
+            {
+                again!(self.account.new_order(&new)).map_err(|error| plain(&error))
+            }
+            ordered => ordered.map_err(|error| plain(&error)),
+        }
+    }
+
+    /// Proves what is not proven yet, one after the other.
+    async fn prove(&self, order: &mut Order, prover: &impl AcmeProver) -> Result<(), AcmeFault> {
+        let mut shown = Vec::new();
+        let proven = self.prove_by(order, prover, &mut shown).await;
+        for proof in &shown {
+            prover.withdraw(proof).await;
+        }
+        proven
+    }
+
+    async fn prove_by(
+        &self,
+        order: &mut Order,
+        prover: &impl AcmeProver,
+        shown: &mut Vec<AcmeProof>,
+    ) -> Result<(), AcmeFault> {
+        again!(fetch(order)).map_err(|error| AcmeFault::of(&error, "the authorisations"))?;
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let authorization =
+                authorization.map_err(|error| AcmeFault::of(&error, "an authorisation"))?;
+            self.prove_one(authorization, prover, shown).await?;
+        }
+        if order.state().status == OrderStatus::Ready {
+            return Ok(());
+        }
+        let fault = match again!(order.poll_ready(&PATIENCE)) {
+            Ok(OrderStatus::Ready) => return Ok(()),
+            Ok(_) => AcmeFault::refused("the proof did not convince the authority"),
+            Err(error) => AcmeFault::of(&error, "the proof"),
+        };
+        if fault.failure == Failure::Unreachable {
+            return Err(fault);
+        }
+        let why = flaw(order).await.unwrap_or(fault.why);
+        Err(AcmeFault::refused(why))
+    }
+
+    async fn prove_one(
+        &self,
+        mut authorization: AuthorizationHandle<'_>,
+        prover: &impl AcmeProver,
+        shown: &mut Vec<AcmeProof>,
+    ) -> Result<(), AcmeFault> {
+        match authorization.status {
+            // One that was given before counts on, and lists no challenge but the one that was met.
+            AuthorizationStatus::Valid => return Ok(()),
+            AuthorizationStatus::Pending => {}
+            other => {
+                let why = format!("the authority's authorisation is {other:?} from the start");
+                return Err(AcmeFault::refused(why));
+            }
+        }
+        let name = match authorization.identifier().identifier {
+            Identifier::Dns(name) => name.clone(),
+            other => return Err(AcmeFault::refused(format!("asked to prove {other:?}"))),
+        };
+        let kind = self.settings.challenge;
+        let Some(mut challenge) = authorization.challenge(challenge_type(kind)) else {
+            let why = format!("the authority does not take {} for {name}", kind.as_str());
+            return Err(AcmeFault::refused(why));
+        };
+        let authorized = challenge.key_authorization();
+        let proof = match kind {
+            AcmeChallenge::Http => AcmeProof::Http {
+                token: challenge.token.clone(),
+                text: authorized.as_str().to_owned(),
+            },
+            AcmeChallenge::TlsAlpn => AcmeProof::TlsAlpn {
+                name,
+                digest: authorized.digest().as_ref().to_vec(),
+            },
+            AcmeChallenge::Dns => AcmeProof::Dns {
+                record: format!("_acme-challenge.{name}"),
+                text: authorized.dns_value(),
+            },
+        };
+        // What was begun and failed is withdrawn as well.
+        shown.push(proof.clone());
+        prover.show(&proof).await.map_err(AcmeFault::refused)?;
+        again!(challenge.set_ready()).map_err(|error| AcmeFault::of(&error, "the proof"))
+    }
+}
+
+/// Reads all authorisations, so that they can be gone through without a question.
+async fn fetch(order: &mut Order) -> Result<(), Error> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        authorization?;
+    }
+    Ok(())
+}
+
+/// Waits until the authority has signed, and reads the chain; where only that failed, nothing else is
+/// done again.
+async fn chain(order: &mut Order) -> Result<String, Error> {
+    if order.state().status == OrderStatus::Valid {
+        let chain = order.certificate().await?;
+        return chain.ok_or(Error::Str("the certificate"));
+    }
+    order.poll_certificate(&PATIENCE).await
+}
+
+/// Why a proof did not convince, as the authority says of each challenge.
+async fn flaw(order: &mut Order) -> Option<String> {
+    let mut whys = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        if again!(authorization.refresh()).is_err() {
+            continue;
+        }
+        let errors = authorization
+            .challenges
+            .iter()
+            .filter_map(|challenge| challenge.error.as_ref());
+        whys.extend(errors.map(|problem| told(&said(problem))));
+    }
+    (!whys.is_empty()).then(|| whys.join("; "))
+}
+
+fn challenge_type(kind: AcmeChallenge) -> ChallengeType {
+    match kind {
+        AcmeChallenge::Http => ChallengeType::Http01,
+        AcmeChallenge::TlsAlpn => ChallengeType::TlsAlpn01,
+        AcmeChallenge::Dns => ChallengeType::Dns01,
+    }
+}
+
+/// Never another kind of certificate than the one that was asked for: authorities that know no
+/// profiles pass over the wish.
+fn check_profile<'a>(
+    settings: &Acme,
+    offered: impl Iterator<Item = &'a str>,
+) -> Result<(), String> {
+    let Some(wanted) = &settings.profile else {
+        return Ok(());
+    };
+    let offered: Vec<&str> = offered.collect();
+    if offered.iter().any(|name| name == wanted) {
+        return Ok(());
+    }
+    let offered = match &*offered {
+        [] => "none".to_owned(),
+        some => told(&some.join(", ")),
+    };
+    Err(format!(
+        "the directory has no profile `{wanted}` (tls.acme.profile); it offers {offered}"
+    ))
+}
+
+fn window(info: &RenewalInfo) -> Option<Window> {
+    let moment = |seconds: i64| {
+        let seconds = u64::try_from(seconds).ok()?;
+        Some(Timestamp::from_millis(seconds.checked_mul(1000)?))
+    };
+    let suggested = &info.suggested_window;
+    Window::new(
+        moment(suggested.start.unix_timestamp())?,
+        moment(suggested.end.unix_timestamp())?,
+    )
+}
+
+fn has_type(error: &Error, kind: &str) -> bool {
+    let Error::Api(problem) = error else {
+        return false;
+    };
+    let of = problem.r#type.as_deref();
+    of.and_then(|of| of.strip_prefix("urn:ietf:params:acme:error:")) == Some(kind)
+}
+
+/// What an authority says of a problem.
+fn said(problem: &instant_acme::Problem) -> String {
+    let kind = problem
+        .r#type
+        .as_deref()
+        .and_then(|kind| kind.rsplit(':').next());
+    let mut text = problem.detail.clone().unwrap_or_default();
+    for part in &problem.subproblems {
+        text.push_str("; ");
+        text.push_str(part.detail.as_deref().unwrap_or_default());
+    }
+    match kind {
+        Some(kind) if text.is_empty() => kind.to_owned(),
+        Some(kind) => format!("{text} ({kind})"),
+        None => text,
+    }
+}
+
+/// One line of bounded length.
+fn told(text: &str) -> String {
+    let text: String = text.chars().take(WORDS_MAX).collect();
+    mail::escaped(&text).to_string()
+}
+
+/// What we read of a directory ourselves (RFC 8555 section 7.1.1).
+#[derive(Deserialize)]
+struct Directory {
+    /// No directory is without it.
+    #[serde(rename = "newOrder")]
+    _new_order: String,
+    #[serde(default)]
+    meta: Meta,
+}
+
+#[derive(Default, Deserialize)]
+struct Meta {
+    #[serde(default)]
+    profiles: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+/// Our HTTPS, as the library asks for it.
+struct Http(Https);
+
+impl HttpClient for Http {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let https = self.0.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let Ok(body) = body.collect().await;
+            let request = Request::from_parts(parts, body.to_bytes());
+            let answer = https.call(request, COST).await;
+            let answer = answer.map_err(|why| Error::Other(why.into()))?;
+            Ok(BytesResponse::from(answer.map(Full::new)))
+        })
+    }
+}

@@ -1,0 +1,63 @@
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use config::{Acme, AcmeName};
+
+use super::TlsProblem;
+use super::server_certificate::ServerCertificate;
+
+/// The certificates that we got by ACME, as handshakes find them: a new one counts from the next
+/// handshake on, without a reload. One for the life of the relay, which every configuration shares.
+#[derive(Debug, Default)]
+pub struct Obtained {
+    read: RwLock<Read>,
+}
+
+#[derive(Debug, Default)]
+struct Read {
+    shown: Arc<[Arc<ServerCertificate>]>,
+    wrong: Vec<TlsProblem>,
+}
+
+impl Obtained {
+    /// Reads the files of all names again, in place of what was read before. Names without a file have
+    /// no certificate yet, and those whose file cannot be used have none either.
+    pub fn read(&self, acme: Option<&Acme>) {
+        let names = acme.map_or(&[][..], |acme| &acme.names);
+        // Held while reading: of two at one time the later has the files as they are.
+        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        let there = names.iter().filter(|name| name.files.chain.exists());
+        let load = |AcmeName { files, .. }: &AcmeName| {
+            ServerCertificate::load(files).map_err(|message| TlsProblem {
+                place: files.place.clone(),
+                message,
+            })
+        };
+        let (good, bad): (Vec<_>, Vec<_>) = there.map(load).partition(Result::is_ok);
+        *read = Read {
+            shown: good.into_iter().flatten().map(Arc::new).collect(),
+            wrong: bad.into_iter().filter_map(Result::err).collect(),
+        };
+    }
+
+    /// All of them, in the order of the names.
+    pub fn all(&self) -> Arc<[Arc<ServerCertificate>]> {
+        Arc::clone(&self.look().shown)
+    }
+
+    /// What is wrong with files that are there and cannot be used.
+    pub fn wrong(&self) -> Vec<TlsProblem> {
+        self.look().wrong.clone()
+    }
+
+    /// The one of this name.
+    pub fn find(&self, name: &AcmeName) -> Option<Arc<ServerCertificate>> {
+        let all = self.all();
+        all.iter()
+            .find(|one| one.chain == name.files.chain)
+            .cloned()
+    }
+
+    fn look(&self) -> RwLockReadGuard<'_, Read> {
+        self.read.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,417 @@
+//! Certificates by ACME: an authority that others wrote gives them, and clients see them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::authority::fingerprint;
+use crate::client::message;
+use crate::encrypted::Encrypted;
+use crate::network::Network;
+use crate::pebble::{Manner, Pebble};
+use crate::program::{feed, run};
+use crate::relay::Relay;
+use crate::server::RecordingServer;
+use crate::wait::{seconds, until};
+
+const ORDER_SECONDS_MAX: u64 = 60;
+
+fn client_of(relay: &Relay) -> Encrypted {
+    Encrypted::after_starttls(relay.network.stranger(), relay.address())
+}
+
+/// The certificate that is shown for `name`, as openssl prints it.
+fn shown(relay: &Relay, name: &str) -> String {
+    let certificate = client_of(relay).with(&["-servername", name]).certificate();
+    feed(
+        "openssl",
+        &["x509", "-noout", "-text"],
+        certificate.as_bytes(),
+    )
+    .out
+}
+
+fn print_of(relay: &Relay, name: &str) -> String {
+    fingerprint(&client_of(relay).with(&["-servername", name]).certificate())
+}
+
+fn rows(relay: &Relay) -> Vec<Value> {
+    let ran = relay.command(&["acme", "status", "--json"]).expect_code(0);
+    serde_json::from_str(&ran.out).expect("JSON")
+}
+
+fn row(relay: &Relay, name: &str) -> Value {
+    let found = rows(relay).into_iter().find(|row| row["name"] == name);
+    found.unwrap_or_else(|| panic!("{name} is not in the status"))
+}
+
+/// Waits until as many orders for `name` have ended.
+fn ended(relay: &Relay, name: &str, tries: u64) -> Value {
+    until(
+        &format!("{tries} orders for {name}"),
+        seconds(ORDER_SECONDS_MAX),
+        || {
+            let row = row(relay, name);
+            (row["tries"].as_u64() >= Some(tries)).then_some(row)
+        },
+    )
+}
+
+fn attention(relay: &Relay) -> String {
+    relay.status().expect("a running relay")["attention"].to_string()
+}
+
+/// By each kind of proof; what is written is for nobody else, and nothing is open afterwards.
+#[test]
+fn a_certificate_comes_by_each_kind_of_proof() {
+    for kind in ["http-01", "tls-alpn-01", "dns-01"] {
+        let network = Network::new();
+        let pebble = Pebble::start(&network, Manner::default());
+        let challenge = format!("challenge = \"{kind}\"\n");
+        let settings = match kind {
+            "dns-01" => {
+                let more = format!(
+                    "hook = \"{}\"\nnames = [\"relay.test\", \"*.branch.test\"]",
+                    pebble.hook()
+                );
+                pebble.settings_by_dns(&format!("{challenge}{more}"))
+            }
+            _ => pebble.settings(&challenge),
+        };
+        let relay = Relay::start(network, &settings);
+        let row = ended(&relay, "relay.test", 1);
+        assert_eq!(row["trouble"], Value::Null, "{kind}: {row}");
+        assert_eq!(row["state"], "valid", "{row}");
+        let certificate = shown(&relay, "relay.test");
+        assert!(
+            certificate.contains("Issuer: CN = Pebble Intermediate"),
+            "{certificate}"
+        );
+        assert!(certificate.contains("DNS:relay.test"), "{certificate}");
+        if kind == "dns-01" {
+            ended(&relay, "*.branch.test", 1);
+            let certificate = shown(&relay, "mx.branch.test");
+            assert!(certificate.contains("DNS:*.branch.test"), "{certificate}");
+            let record = |verb: &str, name: &str| format!("{verb} _acme-challenge.{name}");
+            let expected = ["relay.test", "branch.test"]
+                .map(|name| ["add", "remove"].map(|verb| record(verb, name)));
+            assert_eq!(pebble.hook_calls(), expected.concat());
+        }
+        let folder = relay.data_dir().join("acme");
+        let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        files.sort();
+        for file in &files {
+            let mode = file.metadata().expect("a file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        }
+        let names: Vec<_> = files
+            .iter()
+            .filter_map(|file| file.file_name()?.to_str())
+            .collect();
+        assert!(
+            names.contains(&"relay.test.pem")
+                && names[0].starts_with("_.branch") == (kind == "dns-01"),
+            "{names:?}"
+        );
+        let mode = folder.metadata().expect("the folder").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(
+            std::net::TcpStream::connect(pebble.proofs()).is_err(),
+            "proofs are shown for as long as somebody looks for them"
+        );
+        assert_eq!(attention(&relay), "[]");
+    }
+}
+
+/// Until the first one is there a self-signed one is shown; a new one is shown to whoever comes next,
+/// and who is there stays.
+#[test]
+fn a_renewed_certificate_is_shown_and_open_sessions_stay() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    pebble.is_now(json!({ "down": true }));
+    let server = RecordingServer::start(network.mail_server());
+    let domain = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    let settings = format!("{}{domain}", pebble.settings("keep_key = true"));
+    let relay = Relay::start(network, &settings);
+    let row = ended(&relay, "relay.test", 1);
+    assert_eq!(row["state"], "none", "{row}");
+    let said = attention(&relay);
+    assert!(
+        said.contains("there is no certificate for relay.test yet, tried once"),
+        "{said}"
+    );
+    let certificate = shown(&relay, "relay.test");
+    assert!(
+        certificate.contains("Issuer: CN = relay.test"),
+        "{certificate}"
+    );
+    let mut open = client_of(&relay).ready();
+    open.ask("MAIL FROM:<ann@client.test>", 250);
+    pebble.is_now(json!({}));
+    let ran = relay.command(&["acme", "renew"]).expect_code(0);
+    assert!(ran.out.contains("3 1 1 "), "{}", ran.out);
+    let first = print_of(&relay, "relay.test");
+    let before = row_tlsa(&relay);
+    relay
+        .command(&["acme", "renew", "relay.test"])
+        .expect_code(0);
+    let second = print_of(&relay, "relay.test");
+    assert_ne!(first, second);
+    // The same key, so that what was published in DNS stays true.
+    assert_eq!(before, row_tlsa(&relay));
+    open.ask("RSET", 250);
+    let reply = open.submit(
+        "ann@client.test",
+        &["bob@hosted.test"],
+        &message("over-old-keys"),
+    );
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    server.wait_for("over-old-keys");
+    let ran = relay.command(&["acme", "renew", "other.test"]);
+    assert_ne!(ran.code, 0);
+    assert!(ran.text().contains("tls.acme.names"), "{}", ran.text());
+    let audit = fs::read_to_string(relay.data_dir().join("audit.jsonl")).expect("the audit log");
+    let renewals = audit
+        .lines()
+        .filter(|line| line.contains("acme/renew"))
+        .count();
+    assert_eq!(renewals, 3, "{audit}");
+}
+
+fn row_tlsa(relay: &Relay) -> String {
+    row(relay, "relay.test")["tlsa"]
+        .as_str()
+        .expect("a record")
+        .to_owned()
+}
+
+/// Nothing changes for mail; who looks is told, and so are metrics.
+#[test]
+fn while_the_authority_is_down_the_old_certificate_is_shown() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    let mut relay = Relay::start(network, &pebble.settings(""));
+    ended(&relay, "relay.test", 1);
+    let first = print_of(&relay, "relay.test");
+    pebble.is_now(json!({ "down": true }));
+    let ran = relay.command(&["acme", "renew"]);
+    assert_eq!(ran.code, 1, "{}", ran.text());
+    assert_eq!(print_of(&relay, "relay.test"), first);
+    let said = attention(&relay);
+    assert!(
+        said.contains("the certificate for relay.test, which ends at"),
+        "{said}"
+    );
+    relay.wait_for_log(&["no certificate was got by ACME", "relay.test"]);
+    let page = relay.command(&["status", "--metrics"]).expect_code(0).out;
+    for line in [
+        "gatepost_acme_orders_total{result=\"issued\"} 1",
+        "gatepost_acme_orders_total{result=\"failed\"} 1",
+        "gatepost_acme_certificate_not_after_timestamp_seconds{name=\"relay.test\"}",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    // A start needs no authority either.
+    assert!(relay.stop().success());
+    relay.run();
+    assert_eq!(print_of(&relay, "relay.test"), first);
+    assert_eq!(attention(&relay), "[]");
+}
+
+/// An authority that passes over the wish must not give another kind in silence.
+#[test]
+fn an_unknown_profile_is_told_and_never_another_taken() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    pebble.is_now(json!({ "profiles": { "classic": "of long life" } }));
+    let relay = Relay::start(network, &pebble.settings("profile = \"shortlived\""));
+    let row = ended(&relay, "relay.test", 1);
+    let why = "the directory has no profile `shortlived` (tls.acme.profile); it offers classic";
+    assert_eq!(row["trouble"], why);
+    assert_eq!(row["state"], "none");
+    assert_eq!(pebble.entries("ordered"), Vec::<Value>::new());
+    let checked = relay.command(&["config", "check"]);
+    assert!(checked.text().contains(why), "{}", checked.text());
+    // Offered, and yet another kind comes, of ninety days.
+    pebble.is_now(json!({ "profiles": { "shortlived": "of a week" } }));
+    relay.command(&["acme", "renew"]).expect_code(0);
+    assert_eq!(pebble.entries("ordered")[0]["profile"], "shortlived");
+    let said = attention(&relay);
+    assert!(
+        said.contains("of the profile shortlived 7 at most"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_name_that_cannot_be_proven_costs_no_other() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    pebble.leads_to("wrong.test", network.host(99));
+    let names = "names = [\"wrong.test\", \"Relay.test\", \"mx.branch.test\"]";
+    let relay = Relay::start(network, &pebble.settings(names));
+    let wrong = ended(&relay, "wrong.test", 1);
+    for name in ["relay.test", "mx.branch.test"] {
+        assert_eq!(ended(&relay, name, 1)["state"], "valid");
+        assert!(shown(&relay, name).contains(&format!("DNS:{name}")));
+    }
+    // In the authority's own words.
+    let why = wrong["trouble"].as_str().expect("a reason");
+    assert!(
+        why.contains("refused") && why.contains("(connection)"),
+        "{why}"
+    );
+    let said = attention(&relay);
+    assert!(
+        said.contains("no certificate for wrong.test") && !said.contains("branch"),
+        "{said}"
+    );
+    // What no authority would take is found before any is asked.
+    for (name, why) in [
+        ("mail_relay.test", "`_`"),
+        ("*.relay.test", "dns-01"),
+        ("-a.test", "hyphen"),
+        ("192.0.2.1", "address"),
+    ] {
+        relay.write_config(&pebble.settings(&format!("names = [\"relay.test\", \"{name}\"]")));
+        let checked = relay.command(&["config", "check"]);
+        assert_ne!(checked.code, 0, "{name}");
+        assert!(checked.text().contains(why), "{name}: {}", checked.text());
+    }
+}
+
+/// Also where authorisations count again, which are not to be proven twice.
+#[test]
+fn the_account_and_what_it_has_proven_are_used_again() {
+    let network = Network::new();
+    let manner = Manner {
+        reuse: 100,
+        ..Manner::default()
+    };
+    let mut pebble = Pebble::start(&network, manner);
+    let mut relay = Relay::start(network, &pebble.settings(""));
+    ended(&relay, "relay.test", 1);
+    assert!(relay.stop().success());
+    relay.run();
+    relay.command(&["acme", "renew"]).expect_code(0);
+    let accounts = |pebble: &Pebble| {
+        let mut accounts: Vec<String> = (pebble.entries("ordered").iter())
+            .map(|order| order["account"].to_string())
+            .collect();
+        accounts.dedup();
+        accounts
+    };
+    assert_eq!(pebble.entries("ordered").len(), 2);
+    assert_eq!(accounts(&pebble).len(), 1);
+    // One that has forgotten us gets another account.
+    pebble.restart();
+    relay.command(&["acme", "renew"]).expect_code(0);
+    relay.wait_for_log(&["the authority has forgotten our account"]);
+    assert_eq!(row(&relay, "relay.test")["failures"], 0);
+}
+
+/// Nine of ten nonces are refused, wherever they are.
+#[test]
+fn refused_nonces_cost_no_certificate() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    pebble.is_now(json!({ "refuse": 10 }));
+    let relay = Relay::start(network, &pebble.settings(""));
+    let row = ended(&relay, "relay.test", 1);
+    assert_eq!(row["state"], "valid", "{row}");
+    assert!(pebble.entries("refused").len() > 30);
+}
+
+/// RFC 9773: a window in the past means now; where nothing usable is said, two thirds of the life pass.
+#[test]
+fn the_authority_says_when_to_renew() {
+    const DAY: i64 = 24 * 60 * 60;
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    pebble.is_now(json!({ "window": [DAY, 2 * DAY] }));
+    let mut relay = Relay::start(network, &pebble.settings(""));
+    let advised = |relay: &Relay, is_advised: bool| {
+        until("advice", seconds(ORDER_SECONDS_MAX), || {
+            let row = row(relay, "relay.test");
+            (row["is_advised"] == is_advised && row["state"] == "valid").then_some(row)
+        })
+    };
+    let row = advised(&relay, true);
+    assert!(days_until(&row["renewed"]) < 3, "{row}");
+    let first = print_of(&relay, "relay.test");
+    // All that were given have to be renewed.
+    assert!(relay.stop().success());
+    pebble.is_now(json!({ "window": [-2 * DAY, -DAY] }));
+    relay.run();
+    ended(&relay, "relay.test", 1);
+    assert_ne!(print_of(&relay, "relay.test"), first);
+    let orders = pebble.entries("ordered");
+    assert_eq!(
+        (orders.len(), orders[0]["replaces"].is_null()),
+        (2, true),
+        "{orders:?}"
+    );
+    assert!(
+        orders[1]["replaces"]
+            .as_str()
+            .is_some_and(|id| id.contains('.')),
+        "{orders:?}"
+    );
+    // Without Retry-After it cannot be told for how long that holds.
+    assert!(relay.stop().success());
+    pebble.is_now(json!({ "window": [-2 * DAY, -DAY], "silent": true }));
+    let asked = pebble.entries("renewal").len();
+    relay.run();
+    until("a question", seconds(ORDER_SECONDS_MAX), || {
+        (pebble.entries("renewal").len() > asked).then_some(())
+    });
+    let row = advised(&relay, false);
+    assert!((58..65).contains(&days_until(&row["renewed"])), "{row}");
+    assert_eq!(pebble.entries("ordered").len(), 2);
+}
+
+/// Whole days from now to a moment of the status.
+fn days_until(moment: &Value) -> i64 {
+    let moment = moment.as_str().expect("a moment");
+    let seconds = |what: &str| -> i64 {
+        let ran = run("date", &["-d", what, "+%s"]).expect_code(0);
+        ran.out.trim().parse().expect("seconds")
+    };
+    (seconds(moment) - seconds("now")) / (24 * 60 * 60)
+}
+
+/// By the clock, within seconds of life: nobody asks for it.
+#[test]
+fn two_thirds_of_its_life_are_enough() {
+    let network = Network::new();
+    let manner = Manner {
+        seconds: 12,
+        ..Manner::default()
+    };
+    let pebble = Pebble::start(&network, manner);
+    let relay = Relay::start(network, &pebble.settings(""));
+    let row = ended(&relay, "relay.test", 3);
+    assert_eq!(row["state"], "valid", "{row}");
+    assert_eq!(row["failures"], 0, "{row}");
+}
+
+/// What came from an authority of trials is not kept when the real one is configured.
+#[test]
+fn another_authority_gives_another_certificate() {
+    let network = Network::new();
+    let [first, second] = [0; 2].map(|_| Pebble::start(&network, Manner::default()));
+    let relay = Relay::start(network, &first.settings(""));
+    ended(&relay, "relay.test", 1);
+    let before = print_of(&relay, "relay.test");
+    relay.write_config(&second.settings(""));
+    relay.command(&["reload"]).expect_code(0);
+    ended(&relay, "relay.test", 1);
+    assert_ne!(print_of(&relay, "relay.test"), before);
+    assert_eq!(second.entries("ordered").len(), 1);
+}
