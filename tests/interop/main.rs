@@ -33,6 +33,7 @@ mod postfix;
 mod program;
 mod relay;
 mod scanners;
+mod screened_late;
 mod screening;
 mod script;
 mod server;

@@ -163,6 +163,34 @@ pub struct Screening {
     pub dkim: Vec<Dkim>,
     /// Who looks at messages beside us.
     pub scanners: Vec<Arc<Scanner>>,
+    /// Which messages are taken before they are looked at.
+    pub late: Late,
+}
+
+/// Which messages are looked at after their 250.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Late {
+    /// Those of more octets, and the line that says so.
+    pub above: Option<(u64, Place)>,
+    /// Those that go by these sites and no other, with the line that says so of each.
+    pub sites: BTreeMap<Arc<str>, Place>,
+    /// For how long that is tried, before one is held that nobody could look at.
+    pub give_up: Duration,
+}
+
+impl Late {
+    /// The line by which a message of so many octets, which goes to these sites, is taken before it is
+    /// looked at; `None`: it is not.
+    pub fn applies(&self, size: u64, sites: impl Iterator<Item = Arc<str>>) -> Option<&Place> {
+        if let Some((_, place)) = self.above.as_ref().filter(|(above, _)| size > *above) {
+            return Some(place);
+        }
+        let mut places = None;
+        for site in sites {
+            places = Some(self.sites.get(&site)?);
+        }
+        places
+    }
 }
 
 impl Screening {

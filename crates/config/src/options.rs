@@ -402,6 +402,9 @@ section! {
         "source_ip" SOURCE_IP: Option<IpAddr> = &Optional(values::ADDRESS) => delivery.source_ip;
         /// The name to give in EHLO. Default: hostname.
         "helo" HELO: Option<Domain> = &Optional(values::NAME) => delivery.helo;
+        /// before: what goes there is looked at before it is taken; after: it is taken first, where
+        /// all recipients of the message go by such routes, as with screening.after_above.
+        "screen" SCREEN: bool = &words::SCREENED, default(r#""before""#);
         /// As whom all mail of ours goes there, in the reverse path and in the header, where no
         /// [[send_as]] says so.
         "send_as" SEND_AS: Option<Mailbox> = &Optional(values::MAILBOX);
@@ -1134,6 +1137,18 @@ section! {
 }
 
 section! {
+    late "screening" {
+        /// Messages of more octets are taken first and looked at then (their 250 does not wait for
+        /// that): what is refused bounces, where its sender is known to be who it says, and is held
+        /// otherwise. off: all are looked at before the 250.
+        "after_above" AFTER_ABOVE: Option<u64> = &OrOff(values::SIZE), default(r#""off""#);
+        /// For how long it is tried to look at such a message, as while a scanner does not answer;
+        /// then it is held in quarantine.
+        "give_up" GIVE_UP: Duration = &values::DURATION, default(r#""1d""#);
+    }
+}
+
+section! {
     quarantine "quarantine" {
         /// What screening holds is deleted after this age.
         "keep" KEEP: Duration = &values::DURATION, default(r#""30d""#);
@@ -1503,6 +1518,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     screen_when::ROWS,
     scanner::ROWS,
     after_queue::ROWS,
+    late::ROWS,
     quarantine::ROWS,
     reports::ROWS,
     send_as::ROWS,

@@ -15,12 +15,12 @@ use screening::{
     Action, AttachmentIs, Direction, FieldWords, Screen, Screens, When, Words, WordsError,
 };
 
-use crate::config::{Digest, DigestTo, Links, Listener, Quarantine, Scanner, Screening};
+use crate::config::{Digest, DigestTo, Late, Links, Listener, Quarantine, Scanner, Screening};
 use crate::form::Item;
 use crate::option::{At, Opt};
 use crate::options::{
-    authentication as checks, quarantine, reports, scanner, screen as options,
-    screen_when as when_options,
+    authentication as checks, late as late_options, quarantine, reports, route, scanner,
+    screen as options, screen_when as when_options,
 };
 use crate::parts::{Dmarc, ScreenWord};
 use crate::recipients::lines;
@@ -107,7 +107,27 @@ pub(crate) fn read(
         },
         dkim: dkim::read(settings),
         scanners,
+        late: late(settings),
     }
+}
+
+/// Which messages are looked at after their 250.
+fn late(settings: &mut Settings) -> Late {
+    let after = settings.get(late_options::AFTER_ABOVE);
+    let above = after.map(|octets| (octets, settings.place_of(late_options::AFTER_ABOVE)));
+    let mut late = Late {
+        above,
+        give_up: settings.get(late_options::GIVE_UP),
+        ..Late::default()
+    };
+    for section in settings.sections_of(route::SECTION) {
+        if settings.get(section.at(route::SCREEN)) {
+            let place = settings.place_of(section.at(route::SCREEN));
+            late.sites
+                .insert(format!("route:{}", section.name).into(), place);
+        }
+    }
+    late
 }
 
 /// A digest for the postmaster needs one.

@@ -198,6 +198,7 @@ pub(crate) const EIGHT_BIT: Words<EightBit> =
 pub(crate) const PROTOCOLS: Words<Protocol> =
     Words(&[("smtp", Protocol::Smtp), ("lmtp", Protocol::Lmtp)]);
 pub(crate) const FILES_PER: Words<bool> = Words(&[("message", false), ("recipient", true)]);
+pub(crate) const SCREENED: Words<bool> = Words(&[("before", false), ("after", true)]);
 pub(crate) const ORDERS: Words<bool> = Words(&[("failover", false), ("spread", true)]);
 pub(crate) const FAMILIES: Called<Words<IpFamily>> = Called(
     "\"any\", 4 or 6",

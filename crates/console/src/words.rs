@@ -20,7 +20,7 @@ pub(crate) fn mark(word: &str) -> Mark {
         "refused" | "failed" | "expired" | "bounced" | "bouncing" | "suspended" | "stopped"
         | "REFUSE" | "fail" | "error" => ("✕", "bad"),
         "deferred" | "postponed" | "paced" | "probing" | "POSTPONE" | "warn" => ("↻", "wait"),
-        "held" | "paused" | "closed" | "on demand" => ("‖", "wait"),
+        "held" | "unscreened" | "paused" | "closed" | "on demand" => ("‖", "wait"),
         "dropped" | "deleted" => ("⌫", "dim"),
         "received" | "active" | "applying" => ("→", "go"),
         _ => ("·", "dim"),

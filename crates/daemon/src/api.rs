@@ -152,6 +152,9 @@ pub struct QueueStatus {
     /// Those of them that screening holds.
     #[serde(default)]
     pub quarantined: u64,
+    /// Those of them that have yet to be screened, after their 250.
+    #[serde(default)]
+    pub unscreened: u64,
     /// Recipients dropped since the start: undeliverable mail from the null sender, and badmail and
     /// quarantined mail for which there was no more room or time.
     #[serde(default)]
@@ -180,7 +183,7 @@ pub struct QueueRow {
     pub from: String,
     /// The address of the recipient.
     pub to: String,
-    /// `waiting`, `active`, `held` or `bouncing`
+    /// `waiting`, `active`, `held`, `unscreened` or `bouncing`
     pub state: String,
     /// Attempts so far.
     pub tries: u32,

@@ -8,26 +8,26 @@ use std::time::Duration;
 
 use admission::{Reaction, Standing};
 use engine::{
-    Acceptance, Action, BodyWrite, BodyWritten, ForMilters, Incoming, Judgement, Pending, Screened,
+    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Judgement, Pending, Screened,
     ScreenedFact, Screening, SignInStep, Storing,
 };
-use lookups::{Caller, Chain, Found};
+use lookups::Caller;
 use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
-use relay_policy::{Answer, Approach, Consultation, Facts, Question, Rules};
+use relay_policy::{Answer, Approach, Consultation, Question};
 use spool::{Receipt, SpoolError};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep};
 use tracking::Row;
 
 use crate::client_socket::ClientSocket;
 use crate::disk::Urgency;
 use crate::ending::Ending;
 use crate::inbox::{self, Hired, Input};
-use crate::journal::Journal;
+use crate::journal::{Journal, caller};
 use crate::outbound;
 use crate::protocol_logs::SessionRows;
+use crate::screening::{Turns, beside, looked_at};
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
 use crate::strangers;
@@ -124,7 +124,7 @@ struct Told {
 
 impl Told {
     fn tell(self, journal: &Journal, incoming: &Incoming) {
-        journal.screened(incoming, self.id, &self.from, &self.facts);
+        journal.screened(&caller(incoming), self.id, &self.from, &self.facts);
     }
 }
 
@@ -352,11 +352,20 @@ impl Connection {
         if judged.is_none() {
             return;
         }
+        let active = self.services.active();
+        if screening.is_late(active.setup.routes()).is_some() {
+            return self.put_off(screening).await;
+        }
+        drop(active);
         let (services, rules) = (
             Arc::clone(&self.services),
             Arc::clone(self.incoming.rules()),
         );
-        let work = looked_at(Arc::clone(&services), rules, screening);
+        let turns = match screening.is_examined() {
+            true => Turns::Screening,
+            false => Turns::Signing,
+        };
+        let work = looked_at(Arc::clone(&services), rules, screening, turns);
         let Some(looked) = self.wait_for(work).await else {
             return;
         };
@@ -364,6 +373,7 @@ impl Connection {
             screened,
             each,
             facts,
+            is_proven: _,
         } = looked.judgement;
         if let Some(sighting) = looked.sighting {
             services.sightings.add(sighting);
@@ -382,6 +392,15 @@ impl Connection {
             Screened::Failed(_) => {}
         }
         self.incoming.on_screened(screened, each);
+    }
+
+    /// Has a message stored that is looked at later.
+    async fn put_off(&mut self, screening: Screening) {
+        let is_small = screening.is_small();
+        let put_off = move || screening.put_off();
+        let stored = beside(&self.services, Turns::None, is_small, put_off).await;
+        let stored = stored.unwrap_or(Screened::Failed(StoreTrouble::Failed));
+        self.incoming.on_screened(stored, Vec::new());
     }
 
     /// Has the guardian judge a message that is to go out. `None`: it is postponed.
@@ -452,214 +471,11 @@ impl Connection {
     }
 }
 
-/// What came of a message that was looked at.
-struct LookedAt {
-    judgement: Judgement,
-    /// What domains are told of it.
-    sighting: Option<reports::Sighting>,
-    known: Option<Box<strangers::Known>>,
-}
-
-/// Looks at a message. Nothing is counted here of what happens only where its client waits for the
-/// end.
-async fn looked_at(services: Arc<Services>, rules: Arc<Rules>, screening: Screening) -> LookedAt {
-    let mut looked = LookedAt {
-        judgement: Screened::Failed(StoreTrouble::Failed).into(),
-        sighting: None,
-        known: None,
-    };
-    match judged(&services, screening, &mut looked).await {
-        Ok(judgement) => looked.judgement = judgement,
-        Err(trouble) => looked.judgement.screened = Screened::Failed(trouble),
-    }
-    if let Screened::Store(messages) = &mut looked.judgement.screened {
-        check_targets(&services, &rules, messages).await;
-    }
-    looked
-}
-
-/// Has rules judge it, once all is known that they ask for.
-async fn judged(
-    services: &Arc<Services>,
-    mut screening: Screening,
-    looked: &mut LookedAt,
-) -> Result<Judgement, StoreTrouble> {
-    let is_quick = screening.is_quick();
-    // Without a sender to be checked there is nothing to be read yet.
-    let begins_quick = is_quick || !screening.is_checked();
-    let ends_quick = is_quick && !screening.signs();
-    let turns = match screening.is_examined() {
-        true => &services.screening,
-        false => &services.signing,
-    };
-    let now = services.clock.moment().wall;
-    let read = move || screening.read(now).map(|()| screening);
-    let read = beside(turns, begins_quick, read).await;
-    let mut screening = read.unwrap_or(Err(StoreTrouble::Failed))?;
-    find_out_about_sender(services, &mut screening).await;
-    let seen = screening.seen(&services.active().setup.reports_from);
-    looked.known = strangers::Known::of(services, &mut screening);
-    if screening.is_scanned() {
-        screening = scanned(services, screening, is_quick).await?;
-    }
-    let of_work = Arc::clone(services);
-    let signers = Arc::clone(services.active().setup.signers());
-    let run = move || screening.run(&signers, &*of_work.spool, &mut || of_work.new_id());
-    let judgement = beside(turns, ends_quick, run).await;
-    let judgement = judgement.ok_or(StoreTrouble::Failed)?;
-    let done = judgement.screened.done();
-    looked.sighting = seen.zip(done).map(|(seen, done)| seen.after(done));
-    Ok(judgement)
-}
-
-/// Asks DNS about a message until it has no more questions. What has no answer by the deadline
-/// cannot be told (RFC 7208 section 4.6.4: at least 20 seconds in all).
-async fn find_out_about_sender(services: &Services, screening: &mut Screening) {
-    if let Some(question) = screening.listings_question() {
-        let rules = Arc::clone(screening.rules());
-        let answer = services.active().find_out(&rules, question).await;
-        screening.on_listings(answer);
-    }
-    let mut stage = None;
-    let mut deadline = Instant::now();
-    while let Some((of, questions)) = screening.questions() {
-        if stage.replace(of) != Some(of) {
-            deadline = Instant::now() + SENDERS_CHECKED_MAX;
-        }
-        let active = services.active();
-        for (question, answer) in active.about_sender(questions, deadline).await {
-            screening.on_answer(&question, &answer);
-        }
-    }
-}
-
-/// Finds out whether those exist to whom rules send these messages.
-async fn check_targets(services: &Services, rules: &Rules, messages: &mut [Storing]) {
-    let active = services.active();
-    for message in messages {
-        let mut facts = Facts::default();
-        // One question each at most.
-        for _ in 0..=message.recipients() {
-            let Some(question) = message.check_targets(rules, &facts) else {
-                break;
-            };
-            facts.answer(active.find_out(rules, question).await);
-        }
-    }
-}
-
-/// Looks at a message and has scanners look at it, side by side and in their time, until nothing
-/// can depend any more on those that have not answered. Milters are one of these sides, one behind
-/// the other.
-async fn scanned(
-    services: &Arc<Services>,
-    mut screening: Screening,
-    is_quick: bool,
-) -> Result<Screening, StoreTrouble> {
-    let (of_work, active) = (Arc::clone(services), services.active());
-    let (scanners, config) = (Arc::clone(active.scanners()), &active.setup.config);
-    let (hostname, id) = (config.hostname.clone(), config.screening.id.clone());
-    let body_max = usize::try_from(config.session.limits.message_size).unwrap_or(usize::MAX);
-    drop(active);
-    // All that reads or reckons is done where that may take its time.
-    let look = move || {
-        screening.look(&*of_work.spool, &mut || of_work.new_id())?;
-        let names = screening.scanners();
-        for (scanner, finding) in screening.heard() {
-            of_work.journal.scanned(scanner, finding, None);
-        }
-        let milters = screening.for_milters(&id, SOFTWARE)?;
-        let message = screening.message()?;
-        Ok::<_, StoreTrouble>((screening, names, milters, message))
-    };
-    let looked = beside(&services.screening, is_quick, look).await;
-    let (mut screening, names, milters, message) = looked.unwrap_or(Err(StoreTrouble::Failed))?;
-    let asked_of = Arc::new((screening.subject(&hostname), screening.request()));
-    let mut asked = JoinSet::new();
-    for scanner in names {
-        let (scanners, asked_of) = (Arc::clone(&scanners), Arc::clone(&asked_of));
-        let message = Arc::clone(&message);
-        asked.spawn(async move {
-            let found = scanners.ask(&scanner, &asked_of, &message).await;
-            (vec![(scanner, found)], None)
-        });
-    }
-    if let Some(ForMilters {
-        names,
-        facts,
-        envelope,
-        start,
-        content,
-    }) = milters
-    {
-        asked.spawn(async move {
-            let message = start.edited(envelope);
-            let chain = scanners.ask_milters(&names, &facts, message, &content, body_max);
-            let Chain { findings, changes } = chain.await;
-            (findings, Some(changes))
-        });
-    }
-    let mut milted = None;
-    while let Some(answer) = asked.join_next().await {
-        // One that broke down has not been heard, and counts so in the rules.
-        let Ok((found, changes)) = answer else {
-            continue;
-        };
-        let is_bad = found.iter().any(|(_, one)| !one.finding.is_clean());
-        for (scanner, found) in found {
-            services
-                .journal
-                .scanned(&scanner, &found.finding, found.took);
-            let Found { finding, edits, .. } = found;
-            screening.on_scanned(&scanner, finding, edits);
-        }
-        milted = milted.or(changes);
-        if is_bad && !asked.is_empty() && screening.is_refused() {
-            break;
-        }
-    }
-    let done = move || {
-        if let Some(changes) = milted {
-            screening.on_milters(changes);
-        }
-        screening.on_scanners_done().map(|()| screening)
-    };
-    let done = beside(&services.screening, is_quick, done).await;
-    done.unwrap_or(Err(StoreTrouble::Failed))
-}
-
-/// What milters are told we are.
-const SOFTWARE: &str = concat!("Gatepost ", env!("CARGO_PKG_VERSION"));
-
-/// Does `work`, here where it is quick, else in its turn on a thread that may block; `None` where it
-/// panicked there, or its turn did not come.
-async fn beside<T: Send + 'static>(
-    turns: &Arc<Semaphore>,
-    is_quick: bool,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    if is_quick {
-        return Some(work());
-    }
-    let turn = timeout(TURN_WAIT_MAX, Arc::clone(turns).acquire_owned()).await;
-    let turn = turn.ok()?;
-    // The turn lasts as long as the work does, whoever still waits for it.
-    let work = move || {
-        let _turn = turn;
-        work()
-    };
-    tokio::task::spawn_blocking(work).await.ok()
-}
-
-/// How long a message waits for its turn. RFC 5321 section 4.5.3.2.6 has clients wait ten minutes for
-/// the answer; who waits longer gives up and sends again what we have taken.
-const TURN_WAIT_MAX: Duration = Duration::from_secs(120);
-
-/// How long DNS is asked about one message, for its sender and then for its author.
-const SENDERS_CHECKED_MAX: Duration = Duration::from_secs(20);
-
 fn tell(services: &Services, acceptance: Acceptance, rows: Vec<Row>) {
     services.journal.accepted(&acceptance, rows);
+    if acceptance.is_unscreened() {
+        services.unscreened.notify_one();
+    }
     // Fails only when the queue manager has ended: then the next start finds the message in the
     // spool.
     let announced = Input::queue(acceptance.into_event());

@@ -446,10 +446,8 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let active = shared.services.active();
     let setup = Arc::clone(&active.setup);
     let look = move || {
-        Ok((
-            spool.count(&Filter::everything())?,
-            storage::free(&setup.config),
-        ))
+        let stored = spool.count(&Filter::everything())?;
+        Ok((stored, storage::free(&setup.config)))
     };
     let (stored, free) = blocking(look).await?;
     let pauses = pauses::rows(&shared).await?;
@@ -493,6 +491,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
             active: counts.active_recipients as u64,
             held: stored.held,
             quarantined: stored.quarantined,
+            unscreened: stored.unscreened,
             dropped: shared.services.dropped.load(Ordering::Relaxed),
             connections: counts.agents as u64,
             suspended_sites: counts.suspended_sites as u64,
@@ -869,6 +868,7 @@ fn rows<'a>(
             state: match recipient.state {
                 RecipientState::Waiting => "waiting".to_owned(),
                 RecipientState::Held(HoldReason::Bouncing) => "bouncing".to_owned(),
+                RecipientState::Held(HoldReason::Unscreened) => "unscreened".to_owned(),
                 RecipientState::Held(_) => "held".to_owned(),
             },
             tries: recipient.tries,

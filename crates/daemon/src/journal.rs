@@ -15,7 +15,10 @@ use ::tracking::Row;
 use admission::{Over, SlotLimits};
 use config::Config;
 use engine::dispatch::Fact;
-use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
+use engine::rows::Caller;
+use engine::{
+    Acceptance, Incoming, KeptAs, Late, LateOutcome, Report, ScreenedFact, Surplus, TurnedAway,
+};
 use mail::{Client, Failure, QueueId, ReversePath};
 use metrics::{AtConsole, Metrics};
 use queue::Job;
@@ -28,7 +31,7 @@ use spool::{NewMessage, Part, Replacement, Waiting};
 use tls::TlsError;
 
 pub(crate) use self::observed::Observed;
-pub(crate) use self::tracking::Tracking;
+pub(crate) use self::tracking::{Tracking, caller};
 use crate::protocol_logs::ProtocolLogs;
 use crate::spans::Spans;
 use crate::transcripts::{SessionDialogue, Transcripts};
@@ -113,19 +116,19 @@ impl Journal {
         self.metrics.greylisted(greylisted);
     }
 
-    /// What rules of screening made of a message that came in a session.
+    /// What rules of screening made of a message that came `by` a session.
     pub(crate) fn screened(
         &self,
-        incoming: &Incoming,
+        by: &Caller<'_>,
         id: QueueId,
         from: &ReversePath,
         facts: &[ScreenedFact],
     ) {
         for fact in facts {
-            lines::screened(incoming, id, from, fact);
+            lines::screened(by, id, from, fact);
             self.metrics.screened(&fact.matched);
         }
-        self.tracking.screened(incoming, id, from, facts);
+        self.tracking.screened(by, id, from, facts);
     }
 
     /// Somebody is signed in at the console.
@@ -262,6 +265,12 @@ impl Journal {
     /// An operator did something to recipients, by an operation of which this was a part.
     pub(crate) fn by_operator(&self, part: &Part) {
         self.tracking.by_operator(part);
+    }
+
+    /// What became of a message that was looked at after its 250, once that is on stable storage.
+    pub(crate) fn screened_late(&self, late: &Late, outcome: &LateOutcome) {
+        lines::screened_late(late, outcome);
+        self.tracking.screened_late(late, outcome);
     }
 
     /// An operator let a message go on without its attachments.

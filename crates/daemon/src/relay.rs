@@ -46,8 +46,8 @@ use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
 use crate::{
-    acme, control, digests, kept, monitoring, observation, operations, outbound, pickup, reporting,
-    strangers, submit, veiling, watchdog,
+    acme, control, digests, kept, late, monitoring, observation, operations, outbound, pickup,
+    reporting, strangers, submit, veiling, watchdog,
 };
 
 /// So long a stop waits for the last tracking rows.
@@ -268,6 +268,7 @@ fn beside_mail(
         tokio::spawn(watchdog::watch(services())),
         tokio::spawn(outbound::keep(services())),
         tokio::spawn(strangers::keep(services())),
+        tokio::spawn(late::screen(services())),
         tokio::spawn(reporting::tell(services())),
         tokio::spawn(digests::tell(services())),
         tokio::spawn(acme::keep(services())),

@@ -63,6 +63,10 @@ pub struct Services {
     /// The same for those that are signed and nothing else: strangers' packed mail does not hold them
     /// up.
     pub(crate) signing: Arc<Semaphore>,
+    /// The same for those for which no client waits: they hold up none for which one does.
+    pub(crate) late: Arc<Semaphore>,
+    /// Told when there is a message more that has yet to be looked at.
+    pub(crate) unscreened: Notify,
     /// Who is connected.
     pub(crate) sessions: Arc<Sessions>,
     /// Told when an operation of an operator may have been begun.
@@ -128,6 +132,8 @@ impl Services {
             console_flows: ConsoleFlows::default(),
             screening: Arc::new(Semaphore::new(LOOKED_INTO_MAX)),
             signing: Arc::new(Semaphore::new(LOOKED_INTO_MAX)),
+            late: Arc::new(Semaphore::new(1)),
+            unscreened: Notify::new(),
             sessions: Arc::default(),
             operation_begun: Notify::new(),
             operation_moved: watch::Sender::new(()),

@@ -89,6 +89,8 @@ pub(crate) struct Known {
     stranger: Stranger,
     /// SPF vouches for the sender's domain.
     is_proven: bool,
+    /// The author is not who the message says.
+    is_forged: bool,
 }
 
 impl Known {
@@ -113,8 +115,10 @@ impl Known {
         let known = Self {
             stranger,
             is_proven: summary.spf == "pass",
+            is_forged: summary.is_forged(),
         };
-        if summary.is_forged() {
+        // What is tried several times counts once.
+        if known.is_forged && screening.late().is_none() {
             known.did(services, Deed::Forged);
         }
         Some(Box::new(known))
@@ -124,13 +128,12 @@ impl Known {
     pub(crate) fn unchecked(services: &Services, messages: &[Storing]) -> Option<Box<Self>> {
         let stranger = messages.first().and_then(Storing::stranger);
         let stranger = stranger.filter(|_| services.active().setup.config.remembers_strangers());
-        let is_proven = false;
-        stranger.map(|stranger| {
-            Box::new(Self {
-                stranger,
-                is_proven,
-            })
-        })
+        let known = |stranger| Self {
+            stranger,
+            is_proven: false,
+            is_forged: false,
+        };
+        stranger.map(known).map(Box::new)
     }
 
     /// Rules of screening made this of its message.
@@ -142,6 +145,19 @@ impl Known {
             Screened::Discard => self.did(services, Deed::Screened),
             Screened::Refuse(..) | Screened::Store(_) | Screened::Failed(_) => {}
         }
+    }
+
+    /// The same of a message that was taken before: it counts once, when it is not tried again.
+    pub(crate) fn on_screened_late(&self, services: &Services, screened: &Screened) {
+        let is_final = match screened {
+            Screened::Refuse(refusal) => refusal.reply.is_permanent(),
+            Screened::Store(_) | Screened::Discard => true,
+            Screened::Failed(_) => false,
+        };
+        if is_final && self.is_forged {
+            self.did(services, Deed::Forged);
+        }
+        self.on_screened(services, screened);
     }
 
     /// Its message was taken.

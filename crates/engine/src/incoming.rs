@@ -40,8 +40,9 @@ pub use self::coming::Coming;
 pub use self::memory::ContentMemory;
 use self::memory::Share;
 pub use self::screening::{
-    CannotRelease, ForMilters, Judgement, Screened, ScreenedFact, Screening, WithoutAttachments,
-    facts_for_hooks, reputation, unscanned, without_attachments,
+    CannotRelease, ForMilters, Judgement, Late, LateEnd, LateOutcome, NotResumed, Screened,
+    ScreenedFact, Screening, WithoutAttachments, begun, facts_for_hooks, reputation, unscanned,
+    without_attachments,
 };
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};
@@ -476,6 +477,7 @@ impl Incoming {
             judged: false,
             parted_from: None,
             content,
+            unscreened: None,
             client: self.session.client().clone(),
             client_name: self.session.client_name().cloned(),
             is_extended: self.session.is_extended(),

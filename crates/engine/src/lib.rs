@@ -34,8 +34,9 @@ pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use digest::{Digest, DigestSettings};
 pub use incoming::{
     Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, ContentMemory, ForMilters,
-    Incoming, Judgement, Pending, Screened, ScreenedFact, Screening, SignInOutcome, SignInStep,
-    Storing, WithoutAttachments, facts_for_hooks, reputation, unscanned, without_attachments,
+    Incoming, Judgement, Late, LateEnd, LateOutcome, NotResumed, Pending, Screened, ScreenedFact,
+    Screening, SignInOutcome, SignInStep, Storing, WithoutAttachments, begun, facts_for_hooks,
+    reputation, unscanned, without_attachments,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
 pub use reporting::{Seen, WrittenReport};

@@ -18,7 +18,7 @@ use spool::{
 use tracking::{Row, Stage};
 
 use crate::dispatch::Fact;
-use crate::{Acceptance, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
+use crate::{Acceptance, KeptAs, Late, LateOutcome, Report, ScreenedFact, Surplus, TurnedAway};
 
 /// A note that is longer gets nothing more.
 const NOTE_OCTETS: usize = 400;
@@ -33,6 +33,19 @@ pub struct Caller<'a> {
     pub hello: &'a str,
     /// Its host name, where that leads back to its address.
     pub client_name: Option<&'a mail::Domain>,
+}
+
+impl<'a> Caller<'a> {
+    /// Whoever sent a message that is looked at after its 250, where that is known.
+    pub fn of_late(late: &'a Late) -> Option<Self> {
+        let by = late.by()?;
+        Some(Self {
+            client: &by.client,
+            session: by.session,
+            hello: &by.hello,
+            client_name: by.client_name.as_ref(),
+        })
+    }
 }
 
 impl Caller<'_> {
@@ -525,6 +538,70 @@ pub fn by_operator(at: Timestamp, bulk: &Bulk) -> Option<Row> {
         note: format!("by {}{}", bulk.by, reason.unwrap_or_default()).into(),
         ..Row::new(at, result, Stage::Operator)
     })
+}
+
+/// What became of a message that was looked at after its 250; what rules did is told by itself.
+pub fn screened_late(now: Moment, late: &Late, outcome: &LateOutcome) -> Vec<Row> {
+    let stage = Stage::Queue;
+    let mut rows = Vec::new();
+    let kept = outcome.kept.iter().flat_map(|kept| &kept.recipients);
+    let before = late.recipients();
+    for recipient in kept {
+        let words = recipient.last.as_deref().unwrap_or_default();
+        let (result, reply, note) = match recipient.state {
+            RecipientState::Waiting => (TrackedResult::Released, "", "screened after its 250"),
+            RecipientState::Held(HoldReason::Bouncing) => {
+                (TrackedResult::Bounced, words, "refused after its 250")
+            }
+            RecipientState::Held(_) => (TrackedResult::Held, "", words),
+        };
+        rows.push(Row {
+            reply: reply.into(),
+            note: note.into(),
+            ..of_waiting(late.message(), recipient, now.wall, result, stage)
+        });
+    }
+    for other in &outcome.others {
+        let message = &other.message.message;
+        for recipient in &other.message.recipients {
+            let words = recipient
+                .last
+                .as_deref()
+                .unwrap_or("screened after its 250");
+            let received = of_waiting(message, recipient, now.wall, TrackedResult::Received, stage);
+            rows.push(Row {
+                other: Some(late.message().id),
+                note: "screened after its 250".into(),
+                message_id: other.message_id.clone(),
+                ..received
+            });
+            if recipient.state != RecipientState::Waiting {
+                rows.push(Row {
+                    note: words.into(),
+                    ..of_waiting(message, recipient, now.wall, TrackedResult::Held, stage)
+                });
+            }
+            let admitted = &recipient.admitted;
+            let of_old = before.iter().find(|old| {
+                old.admitted.recipient() == admitted.recipient()
+                    || Some(old.admitted.recipient()) == admitted.forwarded_from()
+            });
+            if let Some(old) = of_old {
+                rows.push(Row {
+                    other: Some(message.id),
+                    note: "screened after its 250".into(),
+                    ..of_waiting(
+                        late.message(),
+                        old,
+                        now.wall,
+                        TrackedResult::Released,
+                        stage,
+                    )
+                });
+            }
+        }
+    }
+    rows
 }
 
 /// An operator let a message go on as another one, without its attachments: both are told of.

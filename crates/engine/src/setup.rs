@@ -8,7 +8,7 @@ use delivery::{Credentials, EightBit, Identity, SendAs, SentAs, SignInStart, Sub
 use dkim::Signers;
 use mail::{Domain, Mailbox, Timestamp};
 use queue::Job;
-use relay_policy::{DomainTable, Grounds, NameMap, Rewriting, Rewritten};
+use relay_policy::{DomainTable, Grounds, NameMap, Rewriting, Rewritten, Rules};
 use route::{NextHop, Routes, Site, TlsDemand};
 use spool::{Message, Recipient};
 use srs::Scheme;
@@ -255,6 +255,21 @@ impl Setup {
     /// The table of routes.
     pub fn routes(&self) -> &Arc<Routes> {
         &self.config.routes
+    }
+
+    /// The rules of a listener, or of a way of local submission, by its name; where it is gone, those of
+    /// any listener.
+    pub fn rules_of(&self, listener: &str) -> Option<Arc<Rules>> {
+        let is_named = |one: &&Arc<reception::Settings>| *one.rules.listener.name == *listener;
+        let named = self.sessions.get(listener);
+        let named = named.or_else(|| self.config.local.sessions().find(is_named));
+        let any = || {
+            self.sessions
+                .iter()
+                .min_by_key(|(name, _)| Arc::clone(name))
+        };
+        let settings = named.or_else(|| Some(any()?.1));
+        settings.map(|settings| Arc::clone(&settings.rules))
     }
 
     /// Where a recipient of a message goes.

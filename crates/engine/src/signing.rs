@@ -20,6 +20,8 @@ pub(crate) struct Signing<'a> {
     pub client: Client,
     /// What the user may do who had signed in.
     pub rights: Option<Arc<Rights>>,
+    /// The authors as whom the sender may write, where that was asked when the message came.
+    pub authors: Option<Vec<Mailbox>>,
     pub now: Timestamp,
 }
 
@@ -33,8 +35,9 @@ impl Signing<'_> {
         if accepted.from_stranger || self.signers.is_empty() {
             return Ok(());
         }
-        let may_write_as = |author: &Mailbox| {
-            may_write_as(&self.rules, &self.client, self.rights.as_ref(), author)
+        let may_write_as = |author: &Mailbox| match &self.authors {
+            Some(authors) => authors.contains(author),
+            None => may_write_as(&self.rules, &self.client, self.rights.as_ref(), author),
         };
         let message = accepted.head.chain(content);
         let fields = signatures(self.signers, &may_write_as, message, self.now)?;

@@ -53,6 +53,8 @@ pub enum State {
     Quarantined,
     /// Given up by an operator, while its bounce is not written yet.
     Bouncing,
+    /// Taken, and yet to be looked at by screening.
+    Unscreened,
 }
 
 /// A reply code (`450`) or an enhanced status (`4.7.1`), with `*` for any run of digits and dots.
@@ -76,6 +78,8 @@ pub struct Facts<'a> {
     pub quarantined: bool,
     /// Whether it is held until its bounce is written.
     pub bouncing: bool,
+    /// Its message has yet to be looked at.
+    pub unscreened: bool,
     /// How often it was tried so far.
     pub tries: u32,
     /// When the message was accepted.
@@ -225,6 +229,7 @@ impl State {
             Self::Badmail => facts.badmail,
             Self::Quarantined => facts.quarantined,
             Self::Bouncing => facts.bouncing,
+            Self::Unscreened => facts.unscreened,
         }
     }
 }

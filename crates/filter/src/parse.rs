@@ -216,13 +216,14 @@ fn address(value: &str) -> Glob {
     )
 }
 
-const STATES: [(&str, State); 6] = [
+const STATES: [(&str, State); 7] = [
     ("waiting", State::Waiting),
     ("deferred", State::Deferred),
     ("held", State::Held),
     ("badmail", State::Badmail),
     ("quarantined", State::Quarantined),
     ("bouncing", State::Bouncing),
+    ("unscreened", State::Unscreened),
 ];
 
 fn state(value: &str, of: Of) -> Result<Condition, FilterError> {
@@ -263,6 +264,7 @@ impl State {
             Self::Badmail => "badmail",
             Self::Quarantined => "quarantined",
             Self::Bouncing => "bouncing",
+            Self::Unscreened => "unscreened",
         }
     }
 }

@@ -50,12 +50,13 @@ fn status(cli: &Cli) -> Outcome {
     say!("spool {}: {why}", status.spool.state);
     let queue = &status.queue;
     say!(
-        "queue {} messages: {} recipients waiting, {} of them active, {} held, {} of them in quarantine, {} dropped since the start; {} connections, {} sites suspended",
+        "queue {} messages: {} recipients waiting, {} of them active, {} held, {} of them in quarantine and {} yet to be screened, {} dropped since the start; {} connections, {} sites suspended",
         queue.messages,
         queue.waiting,
         queue.active,
         queue.held,
         queue.quarantined,
+        queue.unscreened,
         queue.dropped,
         queue.connections,
         queue.suspended_sites

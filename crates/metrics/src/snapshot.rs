@@ -91,12 +91,14 @@ pub struct Queue {
     pub waiting: u64,
     /// Recipients that are being tried.
     pub active: u64,
-    /// Recipients that are held, without badmail and the quarantine.
+    /// Recipients that are held, without badmail, the quarantine and what has yet to be screened.
     pub held: u64,
     /// Notices that could not be delivered.
     pub badmail: u64,
     /// Recipients that screening holds.
     pub quarantined: u64,
+    /// Recipients whose message has yet to be screened, after its 250.
+    pub unscreened: u64,
     /// Messages that are due, in memory, and wait for a connection.
     pub ready: u64,
     /// The age of the oldest message that waits; nothing when none does.
@@ -335,6 +337,7 @@ impl Queue {
                 ("held", self.held),
                 ("badmail", self.badmail),
                 ("quarantined", self.quarantined),
+                ("unscreened", self.unscreened),
             ],
         );
         gauge(

@@ -207,6 +207,7 @@ impl NotForThem {
             | Why::Forwarded { .. }
             | Why::ByRule { .. }
             | Why::CameBack(_)
+            | Why::Taken
             | Why::TurnedBack(_) => Self::Limit,
         }
     }

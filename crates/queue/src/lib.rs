@@ -47,6 +47,7 @@ pub use job::{AgentId, Job};
 pub use occurrence::Occurrence;
 pub use queue::{Counts, Queue};
 pub use rests::{RestingHost, SiteHost};
+pub use schedule::may_bounce;
 pub use settings::{OnDemand, Settings};
 pub use shape::{Condition, LargeClosed, SiteShape};
 pub use time_line::{Moment, TimeLine};

@@ -205,11 +205,13 @@ pub(crate) fn given_up_by_operator(
     message: &Message,
     recipient: &Recipient,
 ) -> Disposition {
-    let words = recipient.last.as_deref().unwrap_or_default().to_owned();
+    let words = recipient.last.as_deref().unwrap_or_default();
     let failure = Failure {
         scope: Scope::Recipient,
-        // RFC 3463 section 3.4: X.3.0, other or undefined mail system status.
-        reply: Reply::new(554, 3, 0, words),
+        reply: as_refused(words).unwrap_or_else(|| {
+            // RFC 3463 section 3.4: X.3.0, other or undefined mail system status.
+            Reply::new(554, 3, 0, words.to_owned())
+        }),
         host: None,
     };
     let expired = false;
@@ -217,6 +219,26 @@ pub(crate) fn given_up_by_operator(
         Disposition::Badmail(end) => Disposition::Dropped(end),
         other => other,
     }
+}
+
+/// The words of whoever gave somebody up, where they are a refusal of ours as it is written: `550
+/// 5.7.1 text`. An operator's begin with words.
+fn as_refused(words: &str) -> Option<Reply> {
+    let mut parts = words.splitn(3, ' ');
+    let (code, status, text) = (parts.next()?, parts.next()?, parts.next()?);
+    let (subject, detail) = status.strip_prefix("5.")?.split_once('.')?;
+    let detail = (subject.parse().ok()?, detail.parse().ok()?);
+    let reply = Reply::from_peer(code.parse().ok()?, Some(detail), text)?;
+    // Ours, with whatever was said.
+    let ours = || Reply::new(reply.code(), detail.0, detail.1, reply.text().to_owned());
+    reply.is_permanent().then(ours)
+}
+
+/// Whether the sender of a message may be told that it is refused for this recipient after it was
+/// taken: there is one, and nobody else may have written it there, as far as that is wished.
+pub fn may_bounce(settings: &Settings, message: &Message, recipient: &Recipient) -> bool {
+    let has_sender = matches!(message.reverse_path, ReversePath::Mailbox(_));
+    has_sender && !may_be_forged(settings, message, recipient)
 }
 
 /// RFC 5321 section 6.1: a notice that cannot be delivered is never answered by another. Only ours

@@ -106,6 +106,7 @@ pub(crate) fn at_rcpt(
         | Why::TurnedBack(_)
         | Why::DayUnknown
         | Why::CameBack(_)
+        | Why::Taken
         | Why::TlsRequired
         | Why::SignInRequired => format!("{}{}", relay(), domain()),
     }

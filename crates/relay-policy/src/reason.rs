@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Client, Domain, Mailbox, Place};
+use mail::{Client, Domain, Mailbox, Place, escaped};
 
 use crate::{Bound, DomainKind, DomainRule, Entry, Grounds, List};
 
@@ -132,6 +132,8 @@ pub enum Why {
     NoBounce,
     /// How old it is cannot be told.
     DayUnknown,
+    /// It was taken before now, and the reason told then.
+    Taken,
     /// The client is this filter, which gives back what it had from us.
     CameBack(Arc<str>),
     /// The listener takes mail only over TLS.
@@ -210,6 +212,7 @@ impl Reason {
             | Why::NotTurnedBack(_)
             | Why::NoBounce
             | Why::CameBack(_)
+            | Why::Taken
             | Why::DayUnknown
             | Why::TlsRequired
             | Why::SignInRequired
@@ -309,10 +312,7 @@ impl fmt::Display for Why {
                 let user = mail::user_shown(user);
                 write!(f, "user {user} may not send as this sender")
             }
-            Self::Certificate(entry) => {
-                let entry = mail::escaped(entry);
-                write!(f, "matches relay.certificates entry {entry}")
-            }
+            Self::Certificate(it) => write!(f, "matches relay.certificates entry {}", escaped(it)),
             Self::Local { .. } | Self::NotLocal { .. } | Self::SenderNotLocal { .. } => {
                 self.fmt_local(f)
             }
@@ -339,6 +339,7 @@ impl fmt::Display for Why {
             Self::NotTurnedBack(fault) => write!(f, "no SRS address of ours: {fault}"),
             Self::NoBounce => f.write_str("an SRS address takes mail from <> alone"),
             Self::DayUnknown => f.write_str("the age of the SRS address could not be found out"),
+            Self::Taken => f.write_str("taken before"),
             Self::CameBack(filter) => {
                 write!(f, "came back from the filter {}", mail::escaped(filter))
             }

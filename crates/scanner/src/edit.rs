@@ -1,5 +1,7 @@
+use serde::{Deserialize, Serialize};
+
 /// A change in a message, its fields or its envelope, that a scanner asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Edit {
     /// A field is added.
     Add {
@@ -34,7 +36,7 @@ pub enum Edit {
 }
 
 /// Where a field is added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Position {
     /// Behind so many fields from the top; 0 is above all.
     Top(u32),
@@ -43,7 +45,7 @@ pub enum Position {
 }
 
 /// Which fields of one name are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Which {
     /// All.
     All,

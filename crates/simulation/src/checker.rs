@@ -6,6 +6,7 @@
 //! notice.
 
 mod end;
+mod late;
 mod notice;
 mod operations;
 mod pace;
@@ -74,6 +75,8 @@ struct Stored {
     /// The whole of it, for notices of the relay's own.
     notice: Option<Vec<u8>>,
     null_sender: bool,
+    /// Whom it came for, where it was taken before it was looked at.
+    came_for: Option<BTreeSet<String>>,
 }
 
 /// What became of one recipient of a stored message.
@@ -91,6 +94,10 @@ struct Progress {
     /// When it was settled as delivered or given up, durably.
     done: Option<Timestamp>,
     bounces: u32,
+    /// Nobody has looked at it.
+    unscreened: bool,
+    /// It was refused after it was taken.
+    refused_late: bool,
 }
 
 /// A server took a message for these recipients.
@@ -129,8 +136,15 @@ impl Checker {
     }
 
     /// A message may have become durable: only the spool tells.
-    /// `first`: of those that are stored with it, the one of which the client hears.
-    pub(crate) fn look_for(&mut self, new: &NewMessage, first: QueueId, spool: &Model) {
+    /// `first`: of those that are stored with it, the one of which the client hears; `is_late`: it
+    /// has yet to be looked at.
+    pub(crate) fn look_for(
+        &mut self,
+        new: &NewMessage,
+        first: QueueId,
+        is_late: bool,
+        spool: &Model,
+    ) {
         let id = new.message.id;
         if self.stored.contains_key(&id) || !matches!(spool.body(id), Ok(Some(_))) {
             return;
@@ -149,17 +163,22 @@ impl Checker {
             self.check_sender(named, own, sender);
             if !own {
                 submission = owner(named).map(|(number, _)| number);
+            }
+            if !own && !is_late {
                 self.check_rules(submission, named, address, admitted.is_copy());
             }
             let progress = Progress {
                 number: recipient.number,
                 named: named.to_owned(),
                 is_copy: admitted.is_copy(),
+                unscreened: is_late,
                 ..Progress::default()
             };
             recipients.insert(address.to_owned(), progress);
         }
-        self.check_scanned(first, &recipients);
+        if !is_late {
+            self.check_scanned(first, &recipients);
+        }
         let notice = match &new.content {
             Content::Inline(content) if own => Some(content.to_vec()),
             Content::Inline(_) | Content::Large(_) => None,
@@ -174,9 +193,10 @@ impl Checker {
             arrived: new.message.arrived,
             first,
             submission,
-            recipients,
             notice: notice.clone(),
             null_sender: sender.is_none(),
+            came_for: is_late.then(|| recipients.keys().cloned().collect()),
+            recipients,
         };
         self.stored.insert(id, stored);
         match notice {
@@ -357,6 +377,9 @@ impl Checker {
         };
         self.is_expired(id, now)
             || self.refused.contains(address)
+            || stored
+                .and_then(|stored| stored.recipients.get(address))
+                .is_some_and(|one| one.refused_late)
             || sender.is_some_and(|sender| self.refused_senders.contains(sender))
             || self.given_up.iter().any(|host| address.ends_with(host))
             || HOPELESS.iter().any(|domain| address.ends_with(domain))
@@ -379,6 +402,16 @@ impl Checker {
             ));
         }
         let addresses = accepted.iter().map(|at| &*message.recipients[*at].address);
+        let late = id.and_then(|id| self.stored.get(&id)?.came_for.clone());
+        if let Some(came_for) = late {
+            let accepted: BTreeSet<&str> = addresses.collect();
+            if !came_for.iter().map(String::as_str).eq(accepted) {
+                self.violate(format!(
+                    "message {number} is taken for others than were accepted"
+                ));
+            }
+            return;
+        }
         let wanted = rules::readers(number, addresses);
         let together = self.stored.values();
         let together: Vec<_> = together.filter(|stored| Some(stored.first) == id).collect();
@@ -554,6 +587,9 @@ impl Checker {
         let before = progress.and_then(|progress| progress.agent.replace(agent));
         let broken = match self.progress(id, address) {
             None => "which nobody stored",
+            Some(Progress {
+                unscreened: true, ..
+            }) => "which nobody has screened",
             Some(_) if is_unasked => "for which nobody has asked",
             Some(_) if before.is_some() => "which two agents have now",
             Some(Progress { done: Some(_), .. }) => "although that was settled",

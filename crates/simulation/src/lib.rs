@@ -95,6 +95,12 @@ pub enum Sabotage {
     TrustSilentScanners,
     /// A session gets the answer to another one's question.
     SwapAnswers,
+    /// The queue manager is told of messages that have yet to be looked at as if they had been.
+    SendUnscreened,
+    /// Messages that were taken first are never looked at.
+    ForgetUnscreened,
+    /// That a message was looked at counts as written before it is.
+    PassUnwritten,
 }
 
 /// How a run ended well.

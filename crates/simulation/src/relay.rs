@@ -1,6 +1,7 @@
 //! One life of the relay: everything that a crash forgets, joined as the daemon joins it.
 
 mod agent;
+mod late;
 mod manager;
 mod pickup;
 mod sabotage;
@@ -19,6 +20,7 @@ use queue::AgentId;
 use spool::{Bulk, Change, Commit, Spool, Verb};
 
 use self::agent::AgentTask;
+use self::late::{Lates, as_if_screened};
 use self::pickup::Passage;
 use self::session::Session;
 use crate::world::{Asker, Event, RelayEvent, SocketId, World};
@@ -38,6 +40,8 @@ pub(crate) struct Relay {
     passages: BTreeMap<SocketId, Passage>,
     /// A part of the administrator's operations is planned, or under way.
     advancing: bool,
+    /// Messages that are looked at after their 250.
+    lates: Lates,
     /// The newest agent: one with a number up to this was started before.
     newest: AgentId,
 }
@@ -56,6 +60,7 @@ impl Relay {
             agents: BTreeMap::new(),
             passages: BTreeMap::new(),
             advancing: false,
+            lates: Lates::default(),
             newest: 0,
         };
         let domains = world.spool.domains().unwrap_or_default();
@@ -63,6 +68,7 @@ impl Relay {
         relay.tell(DispatchEvent::Queue(started), world);
         relay.plan_advance(1_000, world);
         Self::look_into_folder(world);
+        relay.plan_look(1_000, world);
         world.look_after_disk();
         relay
     }
@@ -143,6 +149,10 @@ impl Relay {
             RelayEvent::Scanned(socket, id, scanner, finding) => {
                 self.on_scanned((socket, id), &scanner, finding, world);
             }
+            RelayEvent::LookLate => self.on_look_late(world),
+            RelayEvent::LateScanned(id, scanner, finding) => {
+                self.on_late_scanned(id, &scanner, finding, world);
+            }
             RelayEvent::Killed(socket, id) => self.on_killed(socket, id, world),
             RelayEvent::SessionTimer(socket) => {
                 let now = world.now();
@@ -158,8 +168,13 @@ impl Relay {
             Asker::Session(session, pending) => {
                 let (stored, acceptances) = sabotage::on_commit(*pending, commit, world);
                 for acceptance in acceptances {
-                    let event = DispatchEvent::Queue(acceptance.into_event());
-                    self.tell(event, world);
+                    if acceptance.is_unscreened() {
+                        world.count("messages taken before they were screened");
+                        self.plan_look(500, world);
+                    }
+                    let mut event = acceptance.into_event();
+                    as_if_screened(&mut event, world);
+                    self.tell(DispatchEvent::Queue(event), world);
                 }
                 world.answer(session, 5, |incoming| incoming.on_stored(stored));
             }
@@ -183,6 +198,11 @@ impl Relay {
                 let ok = matches!(commit, Commit::Applied { .. });
                 let filed = queue::Event::Filed { ok };
                 self.tell(DispatchEvent::Queue(filed), world);
+            }
+            Asker::LateBegins(stored) => self.on_late_begins(&stored, &commit, world),
+            Asker::LateEnds(ends) => {
+                let commit = sabotage::on_late_ends(&ends, commit, world);
+                self.on_late_ends(*ends, commit, world);
             }
             Asker::Dispatch(number) => self.on_settled(number, commit, world),
         }

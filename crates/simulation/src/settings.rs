@@ -46,8 +46,10 @@ impl Settings {
         };
         let scanned = random.chance(40);
         let scanners = if scanned { SCANNERS } else { "" };
+        let late = random.chance(40);
+        let lates = if late { LATE } else { "" };
         Self {
-            text: format!("{text}\n{outbound}\n{scanners}\n{RULES}"),
+            text: format!("{text}\n{outbound}\n{scanners}\n{RULES}\n{lates}"),
             on_demand,
             scanned,
             cramped: random.chance(40),
@@ -131,6 +133,9 @@ senders = "senders.example"
 route = "[198.18.5.2]"
 "#,
 ];
+
+/// Nobody holds a message for want of an answer: all scanners answer at last.
+const LATE: &str = "[screening]\nafter_above = \"600B\"\ngive_up = \"60d\"\n";
 
 /// In so many minutes all mail of a run can go, and some of it has to wait.
 const RATE_MINUTES: u64 = 10;

@@ -62,6 +62,11 @@ impl World {
         }
     }
 
+    /// The relay's clocks agree in this world.
+    pub(crate) fn moment(&self) -> queue::Moment {
+        queue::Moment::of(self.now())
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -4,7 +4,7 @@ use filter::Filter;
 use mail::{QueueId, Timestamp};
 
 use crate::operation::PENDING_MAX;
-use crate::{Bulk, NewMessage, Settlement, SpoolError};
+use crate::{Bulk, KeptMessage, NewMessage, Recipient, Settlement, SpoolError};
 
 fn invalid(why: impl Into<Box<str>>) -> SpoolError {
     SpoolError::Invalid(why.into())
@@ -15,28 +15,47 @@ pub(crate) fn not_held(id: QueueId, number: u32) -> SpoolError {
     invalid(format!("recipient {number} of {id} is not held any longer"))
 }
 
+/// Why what was found out about a message is not what becomes of it.
+pub(crate) fn not_unscreened(id: QueueId) -> SpoolError {
+    invalid(format!("others of {id} are to be screened than were"))
+}
+
+/// What is kept of a message has a recipient, and none with the number of one in its `place`.
+pub(crate) fn kept(kept: &KeptMessage, place: &[u32]) -> Result<(), SpoolError> {
+    let id = kept.message.id;
+    distinct(id, &kept.recipients)?;
+    match kept
+        .recipients
+        .iter()
+        .find(|one| place.contains(&one.number))
+    {
+        Some(one) => Err(invalid(format!(
+            "recipient {} of {id} is there",
+            one.number
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// A message has a recipient, and no two with one number.
 pub(crate) fn new_message(new: &NewMessage) -> Result<(), SpoolError> {
-    if new.recipients.is_empty() {
-        return Err(invalid(format!(
-            "message {} has no recipient",
-            new.message.id
-        )));
+    distinct(new.message.id, &new.recipients)
+}
+
+fn distinct(id: QueueId, recipients: &[Recipient]) -> Result<(), SpoolError> {
+    if recipients.is_empty() {
+        return Err(invalid(format!("message {id} has no recipient")));
     }
-    let ascending = new
-        .recipients
+    let ascending = recipients
         .windows(2)
         .all(|pair| pair[0].number < pair[1].number);
     if ascending {
         return Ok(());
     }
-    let mut numbers: Vec<u32> = new.recipients.iter().map(|r| r.number).collect();
+    let mut numbers: Vec<u32> = recipients.iter().map(|r| r.number).collect();
     numbers.sort_unstable();
     if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(invalid(format!(
-            "message {} has a recipient twice",
-            new.message.id
-        )));
+        return Err(invalid(format!("message {id} has a recipient twice")));
     }
     Ok(())
 }

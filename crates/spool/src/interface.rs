@@ -2,12 +2,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
 use crate::{
-    Body, Bulk, Content, Filed, HoldReason, NewMessage, Operation, Part, Pause, RecipientState,
-    Settled, Waiting,
+    Body, Bulk, Content, Filed, HoldReason, Message, NewMessage, Operation, Part, Pause, Recipient,
+    RecipientState, Settled, Unscreened, Waiting,
 };
 
 /// The spool: synchronous, blocking, shared between threads. The local store and the in-memory
@@ -45,6 +46,14 @@ pub trait Spool: Send + Sync {
 
     /// The content of a message (without its head). `None` when the message is gone.
     fn body(&self, id: QueueId) -> Result<Option<Body>, SpoolError>;
+
+    /// The content of a message that is in a file of its own, to be read from any place on; `None`
+    /// where it is elsewhere ([`Spool::body`] has it then), or the message gone.
+    fn shared_body(&self, id: QueueId) -> Result<Option<Arc<dyn SharedBody>>, SpoolError>;
+
+    /// Messages that have to be looked at ([`HoldReason::Unscreened`]) and are due `before` or at that
+    /// moment, at most `limit`, the earliest first; and when the next one is due behind it.
+    fn unscreened(&self, before: Timestamp, limit: usize) -> Result<UnscreenedPage, SpoolError>;
 
     /// Messages with a matching recipient, ordered by id, each with its matching recipients only. A
     /// page may be short when messages are settled while it is gathered; only an empty one is the
@@ -115,6 +124,11 @@ pub enum Change {
     /// New messages that came as one: all of them are stored, or none is. The receipt is that of the
     /// first.
     StoreAll(Vec<NewMessage>),
+    /// A new message that has yet to be looked at, for which its recipients are held: the 250 waits for
+    /// this. With it what has to be known for that; it is kept for as long as one of them is held so.
+    StoreUnscreened(NewMessage, Bytes),
+    /// What became of a message that was looked at.
+    Screened(LateVerdict),
     /// What attempts did, together with the notices that follow from it. Recipients already gone,
     /// or already as they are to be, are passed over. When that is all that are named, the notices
     /// are left out too: a settlement whose first answer was [`Commit::Unknown`] can be given again
@@ -153,9 +167,10 @@ impl Change {
     /// The messages that are to be stored by it: new mail, or notices.
     pub fn messages(&self) -> &[NewMessage] {
         match self {
-            Self::Store(new) => std::slice::from_ref(new),
+            Self::Store(new) | Self::StoreUnscreened(new, _) => std::slice::from_ref(new),
             Self::StoreAll(all) => all,
             Self::Replace(replacement) => std::slice::from_ref(&replacement.by),
+            Self::Screened(verdict) => &verdict.others,
             Self::Settle(settlement) => &settlement.notices,
             Self::Begin(_)
             | Self::Advance { .. }
@@ -169,7 +184,20 @@ impl Change {
 
     /// Whether its messages are given once: whoever gives them forgets them when they are rejected.
     pub(crate) fn is_new_mail(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::StoreAll(_) | Self::Replace(_))
+        match self {
+            Self::Store(_) | Self::StoreUnscreened(..) | Self::StoreAll(_) | Self::Replace(_) => {
+                true
+            }
+            Self::Screened(verdict) => !verdict.others.is_empty(),
+            Self::Settle(_)
+            | Self::Begin(_)
+            | Self::Advance { .. }
+            | Self::Stop { .. }
+            | Self::DropHeld(..)
+            | Self::File(_)
+            | Self::Pause(_)
+            | Self::Resume(_) => false,
+        }
     }
 }
 
@@ -183,6 +211,31 @@ pub struct Replacement {
     pub reason: HoldReason,
     /// The one that takes its place, for the recipients that have these numbers in it.
     pub by: NewMessage,
+}
+
+/// What became of a message that was taken before it was looked at: one transaction, so that each
+/// recipient is either held still or as it is to be. Rejected where not exactly these recipients are
+/// held for it any longer.
+#[derive(Debug, Clone)]
+pub struct LateVerdict {
+    /// The message.
+    pub id: QueueId,
+    /// The numbers of all its recipients that were looked at for, in order: these are forgotten.
+    pub numbers: Vec<u32>,
+    /// What there is of it in their place, with the content that it has; `None`: it is gone, unless
+    /// others than these keep it.
+    pub kept: Option<KeptMessage>,
+    /// Further messages that were made of it.
+    pub others: Vec<NewMessage>,
+}
+
+/// A message that keeps its content.
+#[derive(Debug, Clone)]
+pub struct KeptMessage {
+    /// The same message: its sender, its head and its size may be others than before.
+    pub message: Arc<Message>,
+    /// Its recipients, at least one, none with the number of one that keeps its place.
+    pub recipients: Vec<Recipient>,
 }
 
 /// Outcomes of one message, and the notices that they cause: one transaction, so that no crash can
@@ -277,6 +330,15 @@ pub struct DuePage {
     pub read_to: Option<DuePlace>,
 }
 
+/// Messages that have yet to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnscreenedPage {
+    /// Those that are due, the earliest first.
+    pub messages: Vec<Unscreened>,
+    /// When the first one is due that is later than what was asked for.
+    pub next: Option<Timestamp>,
+}
+
 /// The place of a recipient among those at its host, in the order in which they are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DuePlace {
@@ -319,6 +381,8 @@ pub struct Counts {
     pub badmail: u64,
     /// Those of them that screening holds.
     pub quarantined: u64,
+    /// Those of them whose message screening has yet to look at.
+    pub unscreened: u64,
     /// When the oldest message with a recipient that waits came, by its id.
     pub oldest: Option<Timestamp>,
     /// Recipients set aside because their record cannot be read any more; counted only when the
@@ -346,6 +410,7 @@ impl Counts {
                 match why {
                     HoldReason::Badmail => self.badmail += count,
                     HoldReason::Screening => self.quarantined += count,
+                    HoldReason::Unscreened => self.unscreened += count,
                     HoldReason::Operator | HoldReason::Bouncing => (),
                 }
             }

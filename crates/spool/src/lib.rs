@@ -18,13 +18,13 @@ mod pause;
 mod verb;
 
 pub use interface::{
-    BodyWriter, Change, Commit, Counts, DuePage, DuePlace, Found, Health, Page, Receipt,
-    Replacement, Settlement, SharedBody, Spool, SpoolError, Wanted,
+    BodyWriter, Change, Commit, Counts, DuePage, DuePlace, Found, Health, KeptMessage, LateVerdict,
+    Page, Receipt, Replacement, Settlement, SharedBody, Spool, SpoolError, UnscreenedPage, Wanted,
 };
 pub use local::{Local, LocalOptions};
 pub use message::{
     Body, Content, Filed, HoldReason, LargeBody, Message, NewMessage, Recipient, RecipientState,
-    Settled, Waiting, rerouted,
+    Settled, Unscreened, Waiting, rerouted,
 };
 #[cfg(feature = "model")]
 pub use model::{Fault, Model};

@@ -44,7 +44,7 @@ use crate::local::watch::Watch;
 use crate::local::writer::Writer;
 use crate::{
     Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Found, Health, Operation, Page,
-    Pause, Spool, SpoolError, Waiting, Wanted,
+    Pause, SharedBody, Spool, SpoolError, UnscreenedPage, Waiting, Wanted,
 };
 
 /// Where the local store lives and what it must leave free.
@@ -361,6 +361,16 @@ impl Spool for Local {
     fn body(&self, id: QueueId) -> Result<Option<Body>, SpoolError> {
         self.readers
             .ask(|connection| query::body(connection, &self.bodies, id))
+    }
+
+    fn shared_body(&self, id: QueueId) -> Result<Option<Arc<dyn SharedBody>>, SpoolError> {
+        self.readers
+            .ask(|connection| query::shared_body(connection, &self.bodies, id))
+    }
+
+    fn unscreened(&self, before: Timestamp, limit: usize) -> Result<UnscreenedPage, SpoolError> {
+        self.readers
+            .ask(|connection| query::unscreened(connection, &self.watch, before, limit))
     }
 
     fn find_within(&self, filter: &Filter, page: Page, looks: usize) -> Result<Found, SpoolError> {

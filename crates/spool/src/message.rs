@@ -43,6 +43,7 @@ impl Message {
             badmail: recipient.state == RecipientState::Held(HoldReason::Badmail),
             quarantined: recipient.state == RecipientState::Held(HoldReason::Screening),
             bouncing: recipient.state == RecipientState::Held(HoldReason::Bouncing),
+            unscreened: recipient.state == RecipientState::Held(HoldReason::Unscreened),
             tries: recipient.tries,
             arrived: self.arrived,
             size: self.size,
@@ -200,6 +201,8 @@ pub enum HoldReason {
     Bouncing,
     /// A rule of screening said so; `last` says which, and what it went by.
     Screening,
+    /// It was taken, and screening has yet to say what becomes of it: it is looked at when it is due.
+    Unscreened,
 }
 
 /// What an attempt changes for one recipient.
@@ -236,6 +239,15 @@ pub struct Waiting {
     pub recipients: Vec<Recipient>,
     /// Its content (without the head), when that came along.
     pub content: Option<Bytes>,
+}
+
+/// A message that was taken and has yet to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unscreened {
+    /// The message, with those of its recipients that are held for it.
+    pub waiting: Waiting,
+    /// What was stored with it ([`crate::Change::StoreUnscreened`]); empty where that cannot be read.
+    pub facts: Bytes,
 }
 
 /// Under which name a recipient is to wait from now on.

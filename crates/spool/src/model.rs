@@ -13,7 +13,7 @@ use crate::interface::nameless;
 use crate::model::state::State;
 use crate::{
     Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Found, Health, LargeBody,
-    Operation, Page, Pause, SharedBody, Spool, SpoolError, Waiting, Wanted,
+    Operation, Page, Pause, SharedBody, Spool, SpoolError, UnscreenedPage, Waiting, Wanted,
 };
 
 /// The spool in memory, for tests and simulation: the same answers as [`crate::Local`], no disk, no
@@ -140,6 +140,18 @@ impl Spool for Model {
 
     fn body(&self, id: QueueId) -> Result<Option<Body>, SpoolError> {
         Ok(self.state().body(id))
+    }
+
+    fn shared_body(&self, id: QueueId) -> Result<Option<Arc<dyn SharedBody>>, SpoolError> {
+        let state = self.state();
+        let is_large = |content: &Content| matches!(content, Content::Large(_));
+        let large = state.messages.get(&id).filter(|one| is_large(&one.content));
+        let content = large.and_then(|_| state.bodies.get(&id));
+        Ok(content.map(|content| Arc::new(Copied(content.to_vec())) as Arc<dyn SharedBody>))
+    }
+
+    fn unscreened(&self, before: Timestamp, limit: usize) -> Result<UnscreenedPage, SpoolError> {
+        Ok(self.state().unscreened(before, limit))
     }
 
     fn find_within(&self, filter: &Filter, page: Page, looks: usize) -> Result<Found, SpoolError> {

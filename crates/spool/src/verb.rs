@@ -126,6 +126,8 @@ impl Verb {
             (Self::Retry | Self::Hold, RecipientState::Waiting) => true,
             (Self::Retry | Self::Hold, RecipientState::Held(_)) => false,
             (Self::Release, RecipientState::Waiting) => false,
+            // Nothing goes out that was not looked at.
+            (Self::Release, RecipientState::Held(HoldReason::Unscreened)) => false,
             (Self::Release, RecipientState::Held(_)) => true,
             (Self::Delete, RecipientState::Waiting | RecipientState::Held(_)) => true,
             // The first reason stays.

@@ -6,8 +6,8 @@ use filter::Filter;
 use mail::Timestamp;
 use sample::{Scratch, arrival, at, bulk, done, id, message_due, reroute};
 use spool::{
-    Bulk, Change, DuePlace, Filed, HoldReason, Model, NewMessage, Page, Pause, Replacement,
-    Settled, Settlement, Spool, Verb, Wanted,
+    Bulk, Change, DuePlace, Filed, HoldReason, KeptMessage, LateVerdict, Model, NewMessage, Page,
+    Pause, RecipientState, Replacement, Settled, Settlement, Spool, Verb, Wanted,
 };
 
 /// A sequence that depends on its seed alone (xorshift64).
@@ -96,7 +96,15 @@ fn new_message(chance: &mut Chance) -> NewMessage {
 fn change(chance: &mut Chance) -> Change {
     match chance.below(13) {
         0..4 => Change::Store(new_message(chance)),
-        4..6 => Change::StoreAll((0..chance.below(4)).map(|_| new_message(chance)).collect()),
+        4 => {
+            let mut new = new_message(chance);
+            for one in &mut new.recipients {
+                one.state = RecipientState::Held(HoldReason::Unscreened);
+            }
+            let facts = format!("facts {}", chance.below(9));
+            Change::StoreUnscreened(new, facts.into())
+        }
+        5 => Change::StoreAll((0..chance.below(4)).map(|_| new_message(chance)).collect()),
         6..10 => {
             let recipients = (0..chance.below(3))
                 .map(|n| (n as u32, settled(chance)))
@@ -122,6 +130,7 @@ fn change(chance: &mut Chance) -> Change {
                 reason: reason(chance),
                 by: new_message(chance),
             }),
+            5 if chance.below(2) == 0 => Change::Screened(verdict(chance)),
             5 => Change::Stop {
                 number: 1 + chance.below(20),
                 now: chance.moment(),
@@ -129,6 +138,22 @@ fn change(chance: &mut Chance) -> Change {
             _ if chance.below(3) == 0 => Change::Resume(chance.site()),
             _ => Change::Pause(pause(chance)),
         },
+    }
+}
+
+/// As a rule it names too few, or what is not there.
+fn verdict(chance: &mut Chance) -> LateVerdict {
+    let kept = new_message(chance);
+    let id = kept.message.id;
+    let others = (0..chance.below(2)).map(|_| new_message(chance));
+    LateVerdict {
+        id,
+        others: others.collect(),
+        numbers: kept.recipients.iter().map(|one| one.number).collect(),
+        kept: (chance.below(3) > 0).then_some(KeptMessage {
+            message: kept.message,
+            recipients: kept.recipients,
+        }),
     }
 }
 
@@ -211,6 +236,12 @@ fn compare(local: &dyn Spool, model: &dyn Spool, chance: &mut Chance, place: &st
         local.find(&filter, page),
         model.find(&filter, page),
         "{filter}, {place}"
+    );
+    let (before, limit) = (chance.moment(), chance.below(5) as usize);
+    assert_eq!(
+        local.unscreened(before, limit),
+        model.unscreened(before, limit),
+        "{place}"
     );
     let (host, before) = (
         chance.of(&["x.example", "y.example", "[192.0.2.1]"]),

@@ -14,8 +14,9 @@ use sample::{
 };
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, DuePage, DuePlace, Ended,
-    Filed, Health, HoldReason, LargeBody, Model, NewMessage, Page, Pause, RecipientState,
-    Replacement, Settled, Settlement, Spool, SpoolError, Verb, Waiting, Wanted, rerouted,
+    Filed, Health, HoldReason, KeptMessage, LargeBody, LateVerdict, Model, NewMessage, Page, Pause,
+    RecipientState, Replacement, Settled, Settlement, Spool, SpoolError, Verb, Waiting, Wanted,
+    rerouted,
 };
 
 macro_rules! on_every_store {
@@ -75,6 +76,9 @@ on_every_store! {
     so_many_operations_are_pending_and_so_many_are_remembered,
     only_what_is_held_for_a_reason_is_dropped_for_it,
     a_message_takes_the_place_of_one_that_is_held_for_all_it_names_or_none,
+    what_has_yet_to_be_looked_at_is_kept_with_what_is_known_of_it_until_that_is_done,
+    what_comes_of_a_look_is_for_all_who_were_looked_at_for_or_none,
+    what_is_made_of_a_large_one_that_was_looked_at_takes_its_place,
     whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back,
     find_pages_by_message,
     a_look_ends_after_so_many_recipients_and_goes_on_there,
@@ -1227,6 +1231,150 @@ fn a_message_takes_the_place_of_one_that_is_held_for_all_it_names_or_none(spool:
     replace(other);
     assert_eq!(have(), [[0], [1]]);
     assert!(spool.body(id(1)).unwrap().is_none());
+}
+
+fn store_unscreened(spool: &dyn Spool, mut new: NewMessage, facts: &'static str) {
+    for one in &mut new.recipients {
+        one.state = RecipientState::Held(HoldReason::Unscreened);
+    }
+    let stored = spool.commit(vec![Change::StoreUnscreened(new, facts.into())]);
+    assert!(matches!(stored[..], [Commit::Stored(_)]), "{stored:?}");
+}
+
+/// Who has to be looked at at this moment, with what is known for it, and when the next one has.
+fn unscreened(spool: &dyn Spool, before: u64, limit: usize) -> (Vec<String>, Option<Timestamp>) {
+    let page = spool.unscreened(at(before), limit).unwrap();
+    let all = page.messages.iter().map(|one| {
+        let facts = String::from_utf8_lossy(&one.facts);
+        format!("{facts} {:?}", numbers(&one.waiting))
+    });
+    (all.collect(), page.next)
+}
+
+fn verdict(numbers: &[u32], kept: Option<NewMessage>, others: Vec<NewMessage>) -> LateVerdict {
+    LateVerdict {
+        id: id(1),
+        numbers: numbers.to_vec(),
+        kept: kept.map(|new| KeptMessage {
+            message: new.message,
+            recipients: new.recipients,
+        }),
+        others,
+    }
+}
+
+fn screened(spool: &dyn Spool, verdict: LateVerdict) -> Commit {
+    spool.commit(vec![Change::Screened(verdict)]).remove(0)
+}
+
+fn what_has_yet_to_be_looked_at_is_kept_with_what_is_known_of_it_until_that_is_done(
+    spool: &dyn Spool,
+) {
+    store_unscreened(
+        spool,
+        message_due(1, &["a@x.example", "b@x.example"], at(5)),
+        "one",
+    );
+    store_unscreened(spool, message_due(2, &["c@x.example"], at(3)), "two");
+    store(spool, message(3, &["d@x.example"]));
+    let one = ["one [0, 1]".to_owned()];
+    let two = ["two [0]".to_owned()];
+    assert_eq!(unscreened(spool, 2, 9), (vec![], Some(at(3))));
+    assert_eq!(unscreened(spool, 4, 9), (two.to_vec(), Some(at(5))));
+    assert_eq!(unscreened(spool, 9, 9), ([two, one].concat(), None));
+    assert_eq!(unscreened(spool, 9, 1).0, ["two [0]"]);
+    assert_eq!(spool.domains().unwrap(), [("x.example".to_owned(), at(0))]);
+    let counts = spool.count(&parse("state:unscreened")).unwrap();
+    assert_eq!((counts.messages, counts.held, counts.unscreened), (2, 3, 3));
+    // Nobody lets it go unseen, and what happened meanwhile is known later.
+    assert_eq!(carried_out(spool, bulk(Verb::Release, parse(""), at(9))), 0);
+    let again = Settled::Again {
+        due: at(8),
+        tries: 1,
+        last: "being screened".into(),
+        delay_told: false,
+    };
+    let settlement = Settlement {
+        recipients: vec![(0, again)],
+        ..done(2, &[])
+    };
+    assert_eq!(applied(spool, Change::Settle(settlement)), 1);
+    assert_eq!(
+        unscreened(spool, 5, 9),
+        (vec!["one [0, 1]".to_owned()], Some(at(8)))
+    );
+    let later = &spool.unscreened(at(8), 9).unwrap().messages[1];
+    assert_eq!(later.waiting.recipients[0].tries, 1);
+    // An operator may be rid of it.
+    assert_eq!(
+        carried_out(spool, bulk(Verb::Delete, parse("to:a@*"), at(9))),
+        1
+    );
+    assert_eq!(unscreened(spool, 5, 9).0, ["one [1]"]);
+    assert_eq!(
+        carried_out(spool, bulk(Verb::Bounce, parse("to:b@*"), at(9))),
+        1
+    );
+    assert_eq!(unscreened(spool, 9, 9).0, ["two [0]"]);
+}
+
+fn what_comes_of_a_look_is_for_all_who_were_looked_at_for_or_none(spool: &dyn Spool) {
+    store_unscreened(spool, message(1, &["a@x.example", "b@x.example"]), "one");
+    store(spool, message(7, &["g@x.example"]));
+    let changed = |addresses: &[&str]| {
+        let mut new = message(1, addresses);
+        Arc::make_mut(&mut new.message).head = "X-Seen: yes\r\n".into();
+        new
+    };
+    let both = || Some(changed(&["a@x.example", "b@x.example"]));
+    let refused: [LateVerdict; 6] = [
+        verdict(&[0], both(), vec![]),
+        verdict(&[0, 1, 2], both(), vec![]),
+        verdict(&[], both(), vec![]),
+        verdict(&[0, 1], Some(changed(&[])), vec![]),
+        verdict(&[0, 1], both(), vec![message(7, &["a@x.example"])]),
+        verdict(&[0, 1], both(), vec![message(1, &["a@x.example"])]),
+    ];
+    for verdict in refused {
+        let answer = screened(spool, verdict.clone());
+        assert!(invalid(&answer), "{answer:?} to {verdict:?}");
+        assert_eq!(unscreened(spool, 0, 9).0, ["one [0, 1]"]);
+    }
+    // One goes on, one is held, one is new; and another message beside it.
+    let mut kept = changed(&["a@x.example", "b@x.example", "c@y.example"]);
+    kept.recipients[1].state = RecipientState::Held(HoldReason::Screening);
+    let other = message(2, &["d@y.example"]);
+    let answer = screened(spool, verdict(&[0, 1], Some(kept), vec![other]));
+    assert_eq!(answer, Commit::Applied { recipients: 2 });
+    assert_eq!(unscreened(spool, 9, 9), (vec![], None));
+    assert_eq!(counts(spool, ""), (3, 4, 1));
+    let page = spool.due("x.example", &Wanted::due(at(0), 9)).unwrap();
+    assert_eq!(numbers(&page.messages[0]), [0, 2]);
+    assert_eq!(&*page.messages[0].message.head, b"X-Seen: yes\r\n");
+    assert!(matches!(spool.body(id(1)), Ok(Some(Body::Memory(body))) if !body.is_empty()));
+    // It is done once.
+    let again = screened(spool, verdict(&[0, 1], both(), vec![]));
+    assert!(invalid(&again), "{again:?}");
+}
+
+fn what_is_made_of_a_large_one_that_was_looked_at_takes_its_place(spool: &dyn Spool) {
+    let mut one = large(spool, 1, 300_000);
+    one.recipients.truncate(1);
+    store_unscreened(spool, one, "large");
+    let shared = spool.shared_body(id(1)).unwrap().expect("a file");
+    let mut octets = vec![0; 400_000];
+    let read = shared.read_at(0, &mut octets).unwrap();
+    assert!(read > 0 && read <= 300_000, "{read}");
+    assert_eq!(shared.read_at(300_000, &mut octets).unwrap(), 0);
+    assert!(spool.shared_body(id(9)).unwrap().is_none());
+    let mut other = large(spool, 2, 290_000);
+    other.recipients.truncate(1);
+    let answer = screened(spool, verdict(&[0], None, vec![other]));
+    assert_eq!(answer, Commit::Applied { recipients: 1 });
+    assert!(spool.body(id(1)).unwrap().is_none());
+    assert!(spool.body(id(2)).unwrap().is_some());
+    // What is open can still be read.
+    assert!(shared.read_at(299_000, &mut octets).unwrap() > 0);
 }
 
 fn whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back(spool: &dyn Spool) {

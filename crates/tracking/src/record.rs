@@ -158,6 +158,7 @@ pub(crate) fn facts<'a>(record: &'a Record<'_>, listener: &'a str) -> rusqlite::
         badmail: false,
         quarantined: false,
         bouncing: false,
+        unscreened: false,
         tries: record.get::<_, Option<u32>>(26)?.unwrap_or(0),
         arrived: at(record)?,
         size: unsigned(record, 15)?.unwrap_or(0),

@@ -159,6 +159,7 @@ impl Row {
             badmail: false,
             quarantined: false,
             bouncing: false,
+            unscreened: false,
             tries: self.tries,
             arrived: self.at,
             size: self.size,

@@ -127,6 +127,7 @@ fn recipient(row: QueueRow, may_act: bool) -> Recipient {
     let verbs: &[&'static str] = match row.state.as_str() {
         _ if !may_act => &[],
         "held" => &["release", "bounce", "delete"],
+        "unscreened" => &["bounce", "delete"],
         "waiting" | "active" => &["retry", "hold", "reroute", "bounce", "delete"],
         _ => &[],
     };

@@ -10,7 +10,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use admission::{Over, SlotLimits, Subject};
 use engine::dispatch::Fact;
-use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
+use engine::rows::Caller;
+use engine::{
+    Acceptance, Incoming, KeptAs, Late, LateEnd, LateOutcome, Report, ScreenedFact, Surplus,
+    TurnedAway,
+};
 use mail::{Certificate, Client, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
 use reception::{AcceptedRecipient, RefusedMessage, SessionFact};
@@ -216,7 +220,7 @@ pub(super) fn handshake_failed(client: &Client, number: u64, error: &TlsError) {
 }
 
 /// Logs what a rule of screening made of a message: for its first recipients by name.
-pub(super) fn screened(incoming: &Incoming, id: QueueId, from: &ReversePath, fact: &ScreenedFact) {
+pub(super) fn screened(by: &Caller<'_>, id: QueueId, from: &ReversePath, fact: &ScreenedFact) {
     let ScreenedFact {
         matched,
         recipients,
@@ -229,7 +233,7 @@ pub(super) fn screened(incoming: &Incoming, id: QueueId, from: &ReversePath, fac
         .checked_sub(SCREENED_NAMED_MAX)
         .filter(|more| *more > 0);
     info!(
-        session = incoming.number(), %id, client = %incoming.client(), from = from.as_str(),
+        session = by.session, %id, client = %by.client, from = from.as_str(),
         to = named.join(" "), further, screen = &*matched.name, does = &*matched.does,
         dry_run = matched.dry_run, why = &*matched.why, place = %matched.place, "screened"
     );
@@ -355,6 +359,31 @@ pub(super) fn reported(report: &NewMessage, about: &str) {
     for recipient in &report.recipients {
         let to = recipient.admitted.recipient().as_str();
         info!(id = %report.message.id, about, to, "report");
+    }
+}
+
+/// Logs what became of a message that was looked at after its 250.
+pub(super) fn screened_late(late: &Late, outcome: &LateOutcome) {
+    let id = late.message().id;
+    let recipients = late.recipients().len();
+    let others = outcome
+        .others
+        .iter()
+        .map(|one| one.message.message.id.to_string());
+    let others: Vec<String> = others.collect();
+    let made = (!others.is_empty()).then(|| others.join(" "));
+    match &outcome.end {
+        LateEnd::Passed => info!(%id, recipients, made, "screened after its 250: it goes on"),
+        LateEnd::Held(why) => {
+            info!(%id, recipients, made, why = &**why, "screened after its 250: held")
+        }
+        LateEnd::Refused(reply) => {
+            info!(%id, recipients, reply = reply.to_string(), "screened after its 250: refused, its sender is told");
+        }
+        LateEnd::Discarded => info!(%id, recipients, "screened after its 250: thrown away"),
+        LateEnd::Postponed(why, _) => {
+            warn!(%id, recipients, why = &**why, "cannot be screened now, it is tried again");
+        }
     }
 }
 

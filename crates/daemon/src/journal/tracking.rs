@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use config::Config;
 use engine::dispatch::Fact;
 use engine::rows::{self, Caller};
-use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
+use engine::{
+    Acceptance, Incoming, KeptAs, Late, LateOutcome, Report, ScreenedFact, Surplus, TurnedAway,
+};
 use mail::{Client, QueueId, ReversePath};
 use queue::Moment;
 use reception::SessionFact;
@@ -90,13 +92,13 @@ impl Tracking {
 
     pub(super) fn screened(
         &self,
-        incoming: &Incoming,
+        by: &Caller<'_>,
         id: QueueId,
         from: &ReversePath,
         facts: &[ScreenedFact],
     ) {
         if !facts.is_empty() {
-            self.tell(|now| caller(incoming).screened(now.wall, id, from, facts));
+            self.tell(|now| by.screened(now.wall, id, from, facts));
         }
     }
 
@@ -136,6 +138,10 @@ impl Tracking {
         self.tell(|now| rows::kept_no_longer(now, waiting, kept, why));
     }
 
+    pub(super) fn screened_late(&self, late: &Late, outcome: &LateOutcome) {
+        self.tell(|now| rows::screened_late(now, late, outcome));
+    }
+
     pub(super) fn replaced(&self, replacement: &Replacement, note: &str) {
         self.tell(|now| rows::replaced(now, replacement, note));
     }
@@ -148,7 +154,8 @@ impl Tracking {
     }
 }
 
-fn caller(incoming: &Incoming) -> Caller<'_> {
+/// Who is connected, as rows have it.
+pub(crate) fn caller(incoming: &Incoming) -> Caller<'_> {
     Caller {
         client: incoming.client(),
         session: incoming.number(),

@@ -95,9 +95,10 @@ impl Monitoring {
             active,
             held: stored
                 .held
-                .saturating_sub(stored.badmail + stored.quarantined),
+                .saturating_sub(stored.badmail + stored.quarantined + stored.unscreened),
             badmail: stored.badmail,
             quarantined: stored.quarantined,
+            unscreened: stored.unscreened,
             ready: counts.ready as u64,
             oldest: oldest.unwrap_or_default(),
         })

@@ -1,6 +1,7 @@
 mod edits;
 mod facts;
 mod fields;
+mod late;
 mod letters;
 mod refusals;
 mod released;
@@ -33,6 +34,7 @@ use spool::{BodyWriter, Spool};
 use self::edits::Unadded;
 pub use self::facts::ScreenedFact;
 use self::facts::{facts, tell_of_parted, tell_of_unadded};
+pub use self::late::{Late, LateEnd, LateOutcome, NotResumed, begun};
 use self::letters::{Letter, letters};
 use self::refusals::Refusals;
 pub use self::released::{CannotRelease, WithoutAttachments, without_attachments};
@@ -78,6 +80,8 @@ pub struct Screening {
     edits_of: Vec<(Arc<str>, Vec<scanner::Edit>)>,
     /// What milters make of its recipients.
     milted: Vec<RecipientChange>,
+    /// It was stored before, and its client heard so.
+    late: Option<Late>,
 }
 
 /// What is to be done with a message that was looked at.
@@ -120,6 +124,8 @@ pub struct Judgement {
     pub each: Vec<Option<Refusal>>,
     /// What rules made of it.
     pub facts: Vec<ScreenedFact>,
+    /// Its sender is who it says, by SPF or DMARC.
+    pub is_proven: bool,
 }
 
 impl From<Screened> for Judgement {
@@ -128,6 +134,7 @@ impl From<Screened> for Judgement {
             screened,
             each: Vec::new(),
             facts: Vec::new(),
+            is_proven: false,
         }
     }
 }
@@ -167,6 +174,7 @@ impl Screening {
             is_settled: false,
             edits_of: Vec::new(),
             milted: Vec::new(),
+            late: None,
         }
     }
 
@@ -191,6 +199,11 @@ impl Screening {
         self.storing.accepted.size <= QUICK_OCTETS_MAX && !self.terms.screens.wanted().archives
     }
 
+    /// Whether it is in memory, and stored in no time.
+    pub fn is_small(&self) -> bool {
+        matches!(self.source, Source::Memory(_)) && !self.signs()
+    }
+
     /// Whether rules or checks look at its content; else it is only signed, if that.
     pub fn is_examined(&self) -> bool {
         self.terms.asks()
@@ -206,8 +219,17 @@ impl Screening {
         let Storing {
             accepted, client, ..
         } = &self.storing;
-        let is_asked = self.terms.checks != Checks::default();
+        let is_asked = self.checks() != Checks::default();
         is_asked && accepted.from_stranger && client.uid.is_none()
+    }
+
+    /// A refusal that comes late goes to nobody who may not have sent the message.
+    fn checks(&self) -> Checks {
+        let asked = self.terms.checks;
+        Checks {
+            spf: asked.spf || self.late.is_some(),
+            ..asked
+        }
     }
 
     /// Reads the content and its signatures, at `now` (the system's clock). Blocks. What was read is
@@ -230,7 +252,7 @@ impl Screening {
             receiver: self.terms.id.clone(),
             now,
         };
-        let checks = self.terms.checks;
+        let checks = self.checks();
         let content = Reader::new(&self.source);
         let trusted = Arc::clone(&self.terms.arc_trusted);
         let begun = unharmed(|| {
@@ -363,6 +385,8 @@ impl Screening {
         let mut facts = facts(&self.storing.accepted, &verdicts);
         facts.extend(found);
         let terms = Arc::clone(&self.terms);
+        let came_to = self.results.summary();
+        let is_proven = came_to.spf == "pass" || came_to.dmarc == "pass";
         let mut without = Vec::new();
         let Refusals {
             whole: refused,
@@ -394,6 +418,7 @@ impl Screening {
             screened,
             each,
             facts,
+            is_proven,
         }
     }
 
@@ -403,6 +428,7 @@ impl Screening {
             rules: Arc::clone(&self.rules),
             client: self.storing.client.clone(),
             rights: self.rights.clone(),
+            authors: self.late_authors(),
             now: self.now,
         }
     }
@@ -533,7 +559,7 @@ impl Screening {
         without: &mut Vec<Unadded>,
     ) -> Screened {
         let mut letters = letters(&self.storing.accepted, made_of, &self.rules);
-        let signing = self.signing(signers);
+        let (signing, is_late) = (self.signing(signers), self.late.is_some());
         let storing = self.storing;
         let is_one = letters.len() == 1 && made_of.cleaned.is_none();
         if let Some(letter) = letters.pop_if(|letter| is_one && letter.changes.is_empty()) {
@@ -548,11 +574,13 @@ impl Screening {
                 Err(error) => Screened::Failed(trouble(&error)),
             };
         }
-        // The first of them has the name of what came.
+        // The first of them has the name of what came, where that is not stored.
         source.give_up_name();
         let mut messages: Vec<Storing> = Vec::with_capacity(letters.len());
         for letter in letters {
-            let (changes, is_further) = (letter.changes, !messages.is_empty());
+            // What is stored keeps its name.
+            let is_further = is_late || !messages.is_empty();
+            let changes = letter.changes;
             let mut message = of_letter(&storing, letter, is_further.then(&mut *next_id));
             match made_of.write(&source, &mut message, changes, &signing, spool) {
                 Ok(unadded) => {
@@ -598,6 +626,7 @@ fn of_letter(storing: &Storing, letter: Letter<'_>, id: Option<QueueId>) -> Stor
         judged: storing.judged,
         parted_from: id.map(|_| storing.accepted.id),
         content: storing.content.clone(),
+        unscreened: None,
         client: storing.client.clone(),
         client_name: storing.client_name.clone(),
         is_extended: storing.is_extended,

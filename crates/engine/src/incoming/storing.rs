@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use mail::{Client, Domain, QueueId, ReversePath, Timestamp};
 use message::TraceParent;
 use reception::{Accepted, StoreTrouble};
@@ -20,6 +21,8 @@ pub struct Storing {
     /// The message of which rules of screening made it.
     pub(super) parted_from: Option<QueueId>,
     pub(super) content: Content,
+    /// It is taken before it is looked at: what is to be known for that.
+    pub(super) unscreened: Option<Bytes>,
     pub(crate) client: Client,
     pub(super) client_name: Option<Domain>,
     /// Whether it said EHLO.
@@ -115,7 +118,7 @@ impl Storing {
         u32::try_from(turned_back.count()).unwrap_or(u32::MAX)
     }
 
-    fn into_acceptance(self, now: Timestamp, routes: &Routes) -> Acceptance {
+    pub(super) fn into_acceptance(self, now: Timestamp, routes: &Routes) -> Acceptance {
         let Self {
             coming,
             mut accepted,
@@ -123,6 +126,7 @@ impl Storing {
             judged: _,
             parted_from,
             content,
+            unscreened,
             client,
             client_name,
             is_extended: _,
@@ -143,6 +147,14 @@ impl Storing {
                 recipient.last = Some(why);
             }
         }
+        for recipient in message
+            .recipients
+            .iter_mut()
+            .filter(|_| unscreened.is_some())
+        {
+            recipient.state = RecipientState::Held(HoldReason::Unscreened);
+            recipient.last = Some(BEING_SCREENED.into());
+        }
         Acceptance {
             client,
             session,
@@ -159,17 +171,22 @@ impl Storing {
     }
 }
 
+/// What stands with recipients whose message is yet to be looked at.
+pub(super) const BEING_SCREENED: &str = "being screened";
+
 impl Pending {
     /// The change for the spool that stores these messages, all or none of them, arrived `now` (on
     /// the queue's line) and filed as `routes` have it; and what is to hear the answer.
     pub fn new(messages: Vec<Storing>, now: Timestamp, routes: &Routes) -> (Change, Self) {
+        let facts = messages.first().and_then(|first| first.unscreened.clone());
         let messages = messages.into_iter();
         let acceptances: Vec<Acceptance> = messages
             .map(|storing| storing.into_acceptance(now, routes))
             .collect();
-        let change = match &acceptances[..] {
-            [one] => Change::Store(one.message.clone()),
-            all => Change::StoreAll(all.iter().map(|one| one.message.clone()).collect()),
+        let change = match (&acceptances[..], facts) {
+            ([one], Some(facts)) => Change::StoreUnscreened(one.message.clone(), facts),
+            ([one], None) => Change::Store(one.message.clone()),
+            (all, _) => Change::StoreAll(all.iter().map(|one| one.message.clone()).collect()),
         };
         (change, Self(acceptances))
     }
@@ -188,6 +205,13 @@ impl Pending {
 }
 
 impl Acceptance {
+    /// Whether it has yet to be looked at.
+    pub fn is_unscreened(&self) -> bool {
+        let unscreened = RecipientState::Held(HoldReason::Unscreened);
+        let mut recipients = self.message.recipients.iter();
+        recipients.any(|one| one.state == unscreened)
+    }
+
     /// What the queue manager is to hear.
     pub fn into_event(self) -> queue::Event {
         stored_event(self.message)

@@ -5,7 +5,8 @@ use mail::{Delivery, Place, Scope, Timestamp};
 use queue::GivenUp;
 use relay_policy::{Forward, Party};
 use spool::{
-    BodyWriter, Change, Commit, Counts, DuePage, Found, Model, Page, Pause, Waiting, Wanted,
+    BodyWriter, Change, Commit, Counts, DuePage, Found, Model, Page, Pause, SharedBody,
+    UnscreenedPage, Waiting, Wanted,
 };
 
 use super::*;
@@ -22,6 +23,12 @@ struct Odd {
 }
 
 impl Spool for Odd {
+    fn shared_body(&self, id: QueueId) -> Result<Option<Arc<dyn SharedBody>>, SpoolError> {
+        self.model.shared_body(id)
+    }
+    fn unscreened(&self, before: Timestamp, limit: usize) -> Result<UnscreenedPage, SpoolError> {
+        self.model.unscreened(before, limit)
+    }
     fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError> {
         self.model.open_body(id)
     }

@@ -16,6 +16,7 @@ fn facts() -> Facts<'static> {
         badmail: false,
         quarantined: false,
         bouncing: false,
+        unscreened: false,
         tries: 2,
         arrived: NOW - std::time::Duration::from_secs(7200),
         size: 2_000_000,

@@ -60,6 +60,18 @@ impl Checker {
         let own = stored.notice.is_some();
         match (state, progress) {
             (Some(RecipientState::Waiting), _) => Err("still waits when all is quiet"),
+            (
+                Some(_),
+                Progress {
+                    unscreened: true, ..
+                },
+            ) => Err("still to be screened"),
+            (
+                Some(_),
+                Progress {
+                    refused_late: true, ..
+                },
+            ) => Ok("ended held, refused after its 250"),
             (Some(_), Progress { done: Some(_), .. }) => Err("settled, and still held"),
             (Some(_), _) if !own && !progress.is_copy => Err("held, and no notice of ours"),
             (Some(_), _) if !excused => Err("badmail without a refusal"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{Acceptance, Pending, Piece};
+use engine::{Acceptance, Late, LateOutcome, Pending, Piece};
 use reception::StoreTrouble;
 use spool::{Change, Commit, Model, Receipt, Spool};
 
@@ -20,7 +20,7 @@ pub(super) fn store(change: &mut Change, world: &mut World) {
         all.truncate(1);
     }
     let first = match change {
-        Change::Store(new) => Some(new),
+        Change::Store(new) | Change::StoreUnscreened(new, _) => Some(new),
         Change::StoreAll(all) => all.first_mut(),
         _ => None,
     };
@@ -63,6 +63,21 @@ pub(super) fn on_commit(
         (pending.on_commit(commit).0, Vec::new())
     } else {
         pending.on_commit(commit)
+    }
+}
+
+/// What is heard of what came of a message that was looked at after its 250.
+pub(super) fn on_late_ends(
+    (late, _): &(Late, LateOutcome),
+    commit: Commit,
+    world: &World,
+) -> Commit {
+    match commit {
+        Commit::Unknown(_) | Commit::Rejected(_) if world.is_broken_by(Sabotage::PassUnwritten) => {
+            let recipients = late.recipients().len() as u64;
+            Commit::Applied { recipients }
+        }
+        commit => commit,
     }
 }
 

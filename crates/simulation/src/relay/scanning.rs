@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dkim::Signers;
 use engine::{Screened, Screening};
-use mail::QueueId;
+use mail::{Domain, QueueId};
 use reception::StoreTrouble;
 use screening::{Class, Finding};
 
@@ -22,11 +22,16 @@ const ANSWER_MILLIS: u64 = 5_000;
 const TIMEOUT_MILLIS: u64 = 30_000;
 
 /// A message that scanners look at.
-pub(super) struct Scanning {
-    screening: Screening,
-    id: QueueId,
+pub(super) struct Asked {
+    pub(super) screening: Screening,
     /// Those who have not answered.
-    asked: BTreeSet<Arc<str>>,
+    pub(super) asked: BTreeSet<Arc<str>>,
+}
+
+/// A message at which scanners look while its client waits.
+pub(super) struct Scanning {
+    asked: Asked,
+    id: QueueId,
 }
 
 impl Relay {
@@ -54,90 +59,102 @@ impl Relay {
     }
 }
 
+/// Has scanners look at a message, as `event` tells what each came to; who was asked.
+pub(super) fn ask_scanners(
+    screening: &mut Screening,
+    hostname: &Domain,
+    event: impl Fn(Arc<str>, Finding) -> RelayEvent,
+    world: &mut World,
+) -> Result<BTreeSet<Arc<str>>, StoreTrouble> {
+    screening.read(world.now())?;
+    if !screening.is_scanned() {
+        return Ok(BTreeSet::new());
+    }
+    let World {
+        spool,
+        random,
+        clock,
+        ..
+    } = world;
+    screening.look(spool, &mut || random.queue_id(clock.now()))?;
+    let id = screening.storing().id();
+    let about = screening.subject(hostname);
+    let number = about.recipients.first().and_then(|first| owner(first));
+    let finds = number.and_then(|(number, _)| world.checker.submissions[number].found_by());
+    world.checker.on_scanning(id);
+    let asked = screening.scanners();
+    for scanner in &asked {
+        let is_silent = world.fails(15);
+        let (within, finding) = match finds {
+            _ if is_silent => (TIMEOUT_MILLIS, Finding::error("no answer")),
+            Some(one) if *one == **scanner => (ANSWER_MILLIS, found(Class::Infected)),
+            Some(_) | None => (ANSWER_MILLIS, found(Class::Clean)),
+        };
+        world.within(within, event(Arc::clone(scanner), finding));
+    }
+    Ok(asked.into_iter().collect())
+}
+
+/// One has answered about the message `id`; whether nobody has to be waited for any more.
+pub(super) fn hear(
+    message: &mut Asked,
+    id: QueueId,
+    scanner: &str,
+    finding: Finding,
+    world: &mut World,
+) -> bool {
+    let is_error = finding.classes.contains(&Class::Error);
+    if is_error {
+        world.count("scanners without an answer");
+    } else {
+        world.checker.on_scanned(id, scanner);
+    }
+    let is_bad = !finding.is_clean();
+    let finding = match is_error && world.is_broken_by(Sabotage::TrustSilentScanners) {
+        true => found(Class::Clean),
+        false => finding,
+    };
+    message.asked.remove(scanner);
+    message.screening.on_scanned(scanner, finding, Vec::new());
+    message.asked.is_empty() || is_bad && message.screening.is_refused()
+}
+
 impl Session {
     /// Looks at a message. Nobody asks DNS about senders in this world.
     pub(super) fn screen(&mut self, mut screening: Screening, world: &mut World) {
-        match self.ask_scanners(&mut screening, world) {
+        if screening.is_late(self.setup.routes()).is_some() {
+            let screened = screening.put_off();
+            return self.incoming.on_screened(screened, Vec::new());
+        }
+        let (socket, id) = (self.socket, screening.storing().id());
+        let event = |scanner, finding| RelayEvent::Scanned(socket, id, scanner, finding);
+        let hostname = &self.setup.config.hostname;
+        match ask_scanners(&mut screening, hostname, event, world) {
             Err(trouble) => self
                 .incoming
                 .on_screened(Screened::Failed(trouble), Vec::new()),
             Ok(asked) if asked.is_empty() => self.judge(screening, world),
             Ok(asked) => {
-                let id = screening.storing().id();
                 if world.fails(5) {
                     world.within(ANSWER_MILLIS, RelayEvent::Killed(self.socket, id));
                 }
-                self.scanning = Some(Box::new(Scanning {
-                    screening,
-                    id,
-                    asked,
-                }));
+                let asked = Asked { screening, asked };
+                self.scanning = Some(Box::new(Scanning { asked, id }));
             }
         }
-    }
-
-    fn ask_scanners(
-        &self,
-        screening: &mut Screening,
-        world: &mut World,
-    ) -> Result<BTreeSet<Arc<str>>, StoreTrouble> {
-        screening.read(world.now())?;
-        if !screening.is_scanned() {
-            return Ok(BTreeSet::new());
-        }
-        let World {
-            spool,
-            random,
-            clock,
-            ..
-        } = world;
-        screening.look(spool, &mut || random.queue_id(clock.now()))?;
-        let id = screening.storing().id();
-        let about = screening.subject(&self.setup.config.hostname);
-        let number = about.recipients.first().and_then(|first| owner(first));
-        let finds = number.and_then(|(number, _)| world.checker.submissions[number].found_by());
-        world.checker.on_scanning(id);
-        let asked = screening.scanners();
-        for scanner in &asked {
-            let is_silent = world.fails(15);
-            let (within, finding) = match finds {
-                _ if is_silent => (TIMEOUT_MILLIS, Finding::error("no answer")),
-                Some(one) if *one == **scanner => (ANSWER_MILLIS, found(Class::Infected)),
-                Some(_) | None => (ANSWER_MILLIS, found(Class::Clean)),
-            };
-            let scanner = Arc::clone(scanner);
-            world.within(
-                within,
-                RelayEvent::Scanned(self.socket, id, scanner, finding),
-            );
-        }
-        Ok(asked.into_iter().collect())
     }
 
     fn on_scanned(&mut self, id: QueueId, scanner: &str, finding: Finding, world: &mut World) {
         let Some(mut scanning) = self.scanning.take_if(|one| one.id == id) else {
             return world.count("answers of scanners that nobody waits for");
         };
-        let is_error = finding.classes.contains(&Class::Error);
-        if is_error {
-            world.count("scanners without an answer");
-        } else {
-            world.checker.on_scanned(id, scanner);
-        }
-        let is_bad = !finding.is_clean();
-        let finding = match is_error && world.is_broken_by(Sabotage::TrustSilentScanners) {
-            true => found(Class::Clean),
-            false => finding,
-        };
-        scanning.asked.remove(scanner);
-        scanning.screening.on_scanned(scanner, finding, Vec::new());
-        let is_done = scanning.asked.is_empty() || is_bad && scanning.screening.is_refused();
-        if !is_done {
+        if !hear(&mut scanning.asked, id, scanner, finding, world) {
             self.scanning = Some(scanning);
             return;
         }
-        match scanning.screening.on_scanners_done() {
-            Ok(()) => self.judge(scanning.screening, world),
+        let mut screening = scanning.asked.screening;
+        match screening.on_scanners_done() {
+            Ok(()) => self.judge(screening, world),
             Err(trouble) => self
                 .incoming
                 .on_screened(Screened::Failed(trouble), Vec::new()),

@@ -144,7 +144,11 @@ impl World {
         let drops = self.is_broken_by(Sabotage::DropMessages);
         let forgets = self.is_broken_by(Sabotage::ForgetSettlements);
         let is_lost = |change: &Change| {
-            drops && matches!(change, Change::Store(_) | Change::StoreAll(_))
+            drops
+                && matches!(
+                    change,
+                    Change::Store(_) | Change::StoreAll(_) | Change::StoreUnscreened(..)
+                )
                 || forgets && matches!(change, Change::Settle(_))
         };
         if changes.iter().any(is_lost) {
@@ -158,10 +162,14 @@ impl World {
         let now = self.now();
         let stored_with = change.messages().first().map(|first| first.message.id);
         let is_notice = matches!(change, Change::Settle(_));
+        if let Change::Screened(verdict) = change {
+            return self.checker.on_screened(verdict, &self.spool);
+        }
+        let is_late = matches!(change, Change::StoreUnscreened(..));
         for new in change.messages() {
             let first = stored_with.filter(|_| !is_notice);
             let first = first.unwrap_or(new.message.id);
-            self.checker.look_for(new, first, &self.spool);
+            self.checker.look_for(new, first, is_late, &self.spool);
         }
         let forgets = self.is_broken_by(Sabotage::ForgetSettlements);
         if let Change::Settle(settlement) = change

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use engine::{Agent, Incoming, Order, Pending, dispatch};
+use engine::{Agent, Incoming, Late, LateOutcome, Order, Pending, dispatch};
 use mail::QueueId;
 use queue::AgentId;
 use screening::Finding;
-use spool::{Commit, Verb};
+use spool::{Commit, Unscreened, Verb};
 
 use super::SocketId;
 
@@ -62,6 +62,10 @@ pub(crate) enum RelayEvent {
     Session(SocketId, Hearing<Incoming>),
     /// A scanner has answered a session about this message.
     Scanned(SocketId, QueueId, Arc<str>, Finding),
+    /// There may be messages that have yet to be looked at.
+    LookLate,
+    /// A scanner has answered about a message that was taken before.
+    LateScanned(QueueId, Arc<str>, Finding),
     /// An operator ends the session, while scanners look at this message.
     Killed(SocketId, QueueId),
     /// A session has had its time, if it did not set another one since.
@@ -89,6 +93,10 @@ pub(crate) enum Asker {
     Operator { host: &'static str, verb: Verb },
     /// Who carries out what the administrator wants.
     Operations,
+    /// Who looks at messages after their 250: before it does so.
+    LateBegins(Box<Unscreened>),
+    /// And after it.
+    LateEnds(Box<(Late, LateOutcome)>),
     /// The queue manager: what it decided, by number.
     Dispatch(u64),
     /// The queue manager: under which names mail waits.

@@ -140,6 +140,18 @@ impl Bodies {
         Ok(ContentReader::new(id, file, octets, sum, None))
     }
 
+    /// The same, to be read from any place on.
+    pub(super) fn share(&self, id: QueueId, octets: u64) -> io::Result<Arc<dyn SharedBody>> {
+        let file = File::open(self.path(id))?;
+        if Some(file.metadata()?.len()) != octets.checked_add(SUM_OCTETS) {
+            return Err(damaged(id));
+        }
+        Ok(Arc::new(Opened {
+            file,
+            octets: Some(octets),
+        }))
+    }
+
     /// Files that a commit may have left behind, to be checked against the rows.
     pub(super) fn suspects(&self) -> io::Result<Vec<QueueId>> {
         // With the lock: nothing is being named anew meanwhile.
@@ -211,7 +223,10 @@ impl BodyWriter for LargeWriter {
 
     fn share(&mut self) -> Result<Arc<dyn SharedBody>, SpoolError> {
         self.file.flush()?;
-        Ok(Arc::new(Opened(self.file.get_ref().try_clone()?)))
+        Ok(Arc::new(Opened {
+            file: self.file.get_ref().try_clone()?,
+            octets: None,
+        }))
     }
 
     fn give_up_name(&mut self) {
@@ -238,12 +253,20 @@ impl BodyWriter for LargeWriter {
     }
 }
 
-/// Another handle of a file that is being written.
-struct Opened(File);
+/// Another handle of a file.
+struct Opened {
+    file: File,
+    /// How many there are of its content, once it is whole: its checksum follows.
+    octets: Option<u64>,
+}
 
 impl SharedBody for Opened {
     fn read_at(&self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError> {
-        Ok(self.0.read_at(to, at)?)
+        let left = self
+            .octets
+            .map_or(u64::MAX, |octets| octets.saturating_sub(at));
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(to.len());
+        Ok(self.file.read_at(&mut to[..most], at)?)
     }
 }
 

@@ -17,7 +17,8 @@ use crate::local::record::{
 use crate::local::watch::Watch;
 use crate::operation::{PASSED_OVER_MAX, not_withheld};
 use crate::{
-    Body, DuePage, DuePlace, Message, Recipient, RecipientState, SpoolError, Waiting, Wanted,
+    Body, DuePage, DuePlace, HoldReason, Message, Recipient, RecipientState, SharedBody,
+    SpoolError, Unscreened, UnscreenedPage, Waiting, Wanted,
 };
 
 /// See [`crate::Spool::due`].
@@ -194,6 +195,71 @@ pub(super) fn body(
         }
     };
     read(&moment, bodies, id, kept).map(Some)
+}
+
+/// See [`crate::Spool::shared_body`].
+pub(super) fn shared_body(
+    connection: &Connection,
+    bodies: &Bodies,
+    id: QueueId,
+) -> Result<Option<Arc<dyn SharedBody>>, SpoolError> {
+    let question = "SELECT body, large, place FROM message WHERE id = ?1";
+    let mut statement = connection.prepare_cached(question)?;
+    let kept = statement.query_row((id.to_bytes(),), |row| Ok(read_kept(row, [0, 1, 2])));
+    match kept.optional()? {
+        Some(Ok(Kept::File(octets))) => {
+            let shared = bodies.share(id, octets);
+            shared.map(Some).map_err(|error| unreadable(id, error))
+        }
+        Some(Err(Unreadable::Failed(error))) => Err(error),
+        // What is damaged is told by whoever reads it.
+        Some(Ok(Kept::Row(_) | Kept::Segment(..)) | Err(Unreadable::Damaged(_))) | None => Ok(None),
+    }
+}
+
+/// See [`crate::Spool::unscreened`].
+pub(super) fn unscreened(
+    connection: &Connection,
+    watch: &Watch,
+    before: Timestamp,
+    limit: usize,
+) -> Result<UnscreenedPage, SpoolError> {
+    // One moment for all its statements.
+    let moment = connection.unchecked_transaction()?;
+    let question = "SELECT id, number, due FROM recipient WHERE state = 6 ORDER BY due, id, number";
+    let mut statement = moment.prepare_cached(question)?;
+    let mut rows = statement.query(())?;
+    let (mut page, mut seen) = (UnscreenedPage::default(), BTreeSet::new());
+    while let Some(row) = rows.next()? {
+        let (id, number, due) = (id_of(row, 0)?, row.get(1)?, self::moment(row, 2)?);
+        if due > before {
+            page.next = Some(due);
+            break;
+        }
+        if watch.is_damaged(id, number) || seen.contains(&id) {
+            continue;
+        }
+        if page.messages.len() == limit {
+            break;
+        }
+        seen.insert(id);
+        let is_meant = |one: &Recipient| one.state == RecipientState::Held(HoldReason::Unscreened);
+        if let Some(waiting) = waiting(&moment, watch, id, is_meant)? {
+            let facts = facts(&moment, id)?;
+            page.messages.push(Unscreened { waiting, facts });
+        }
+    }
+    Ok(page)
+}
+
+/// What is kept for whoever is to look at a message; nothing where it is damaged.
+fn facts(connection: &Connection, id: QueueId) -> Result<Bytes, SpoolError> {
+    let mut statement =
+        connection.prepare_cached("SELECT sum, facts FROM unscreened WHERE id = ?1")?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
+    let kept = statement.query_row((id.to_bytes(),), read).optional()?;
+    let whole = kept.filter(|(sum, facts)| *sum == content_sum(facts));
+    Ok(whole.map(|(_, facts)| facts.into()).unwrap_or_default())
 }
 
 /// Content where it is kept: in memory if it is small, else as it is read.

@@ -21,6 +21,8 @@ const HELD_BADMAIL: i64 = 2;
 pub(super) const CORRUPT: i64 = 3;
 const HELD_BOUNCING: i64 = 4;
 const HELD_SCREENING: i64 = 5;
+/// Of a message that has yet to be looked at; the index `unscreened_due` holds these alone.
+pub(super) const UNSCREENED: i64 = 6;
 
 pub(super) const MESSAGE_COLUMNS: &str =
     "id, arrived, sender, flags, envid, client, head, size, body, large, sum, user, place";
@@ -43,6 +45,7 @@ pub(super) fn state_number(state: RecipientState) -> i64 {
         RecipientState::Held(HoldReason::Badmail) => HELD_BADMAIL,
         RecipientState::Held(HoldReason::Bouncing) => HELD_BOUNCING,
         RecipientState::Held(HoldReason::Screening) => HELD_SCREENING,
+        RecipientState::Held(HoldReason::Unscreened) => UNSCREENED,
     }
 }
 
@@ -53,6 +56,7 @@ pub(super) fn state_of(number: i64) -> Option<RecipientState> {
         HELD_BADMAIL => Some(RecipientState::Held(HoldReason::Badmail)),
         HELD_BOUNCING => Some(RecipientState::Held(HoldReason::Bouncing)),
         HELD_SCREENING => Some(RecipientState::Held(HoldReason::Screening)),
+        UNSCREENED => Some(RecipientState::Held(HoldReason::Unscreened)),
         _ => None,
     }
 }
@@ -248,6 +252,30 @@ pub(super) fn insert_message(
         place,
     ))?;
     Ok(rows == 1)
+}
+
+/// Writes down what is another one about a message that keeps its content.
+pub(super) const UPDATE_MESSAGE: &str = "UPDATE message SET arrived = ?2, sender = ?3, flags = ?4,
+     envid = ?5, client = ?6, head = ?7, size = ?8, sum = ?9, user = ?10 WHERE id = ?1";
+
+/// Runs [`UPDATE_MESSAGE`].
+pub(super) fn update_message(
+    statement: &mut CachedStatement<'_>,
+    message: &Message,
+    kept: Kept,
+) -> rusqlite::Result<usize> {
+    statement.execute((
+        message.id.to_bytes(),
+        millis(message.arrived),
+        message.reverse_path.as_str(),
+        flags(message),
+        envid(&message.parameters),
+        &*message.client,
+        &*message.head,
+        signed(message.size),
+        whole_sum(message, kept),
+        message.user.as_deref(),
+    ))
 }
 
 pub(super) const INSERT_RECIPIENT: &str =

@@ -220,7 +220,14 @@ pub(super) fn needs(new: &NewMessage) -> u64 {
 /// What writing down the outcomes among these takes.
 pub(super) fn outcomes_need(changes: &[Change]) -> u64 {
     let one = |change: &Change| match change {
-        Change::Store(_) | Change::StoreAll(_) | Change::Replace(_) => 0,
+        Change::Store(_)
+        | Change::StoreUnscreened(..)
+        | Change::StoreAll(_)
+        | Change::Replace(_) => 0,
+        Change::Screened(verdict) => {
+            let kept = verdict.kept.as_ref();
+            CHANGE_OCTETS + kept.map_or(0, |kept| 2 * kept.message.head.len() as u64)
+        }
         Change::Settle(settlement) => {
             CHANGE_OCTETS + settlement.notices.iter().map(needs).sum::<u64>()
         }

@@ -20,7 +20,7 @@ use crate::local::log::sync_names;
 use crate::local::{operations, tally};
 
 /// `PRAGMA user_version`: raised whenever the tables change.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 /// `PRAGMA application_id`: "Gate", so that nobody else's file is taken for a spool.
 const APPLICATION_ID: i64 = 0x4761_7465;
 /// SQLite as [`rusqlite::version_number`] has it: 3.51.3 is the first version in which beginning the
@@ -51,6 +51,9 @@ CREATE INDEX due ON recipient (host, due, id, number) WHERE state = 0;
 CREATE TABLE body (number INTEGER PRIMARY KEY, sum INTEGER NOT NULL, content BLOB NOT NULL) STRICT;
 CREATE TABLE probe (number INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO probe VALUES (1, 0);
+CREATE TABLE unscreened (id BLOB PRIMARY KEY, facts BLOB NOT NULL, sum INTEGER NOT NULL)
+  STRICT, WITHOUT ROWID;
+CREATE INDEX unscreened_due ON recipient (due, id, number) WHERE state = 6;
 ";
 
 /// From version 1, which did not keep who had signed in.
@@ -73,6 +76,16 @@ DROP TRIGGER IF EXISTS message_comes; DROP TRIGGER IF EXISTS message_goes;
 DROP TRIGGER IF EXISTS recipient_comes; DROP TRIGGER IF EXISTS recipient_goes;
 DROP TRIGGER IF EXISTS recipient_turns;
 PRAGMA user_version = 4; COMMIT;
+";
+
+/// From version 4, which knew nothing that has yet to be looked at: a program that does not know the
+/// state takes it for damage.
+const FROM_VERSION_4: &str = "
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS unscreened (id BLOB PRIMARY KEY, facts BLOB NOT NULL, sum INTEGER NOT NULL)
+  STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unscreened_due ON recipient (due, id, number) WHERE state = 6;
+PRAGMA user_version = 5; COMMIT;
 ";
 
 /// Made where they are missing: older spools have none, and the tables are as they were.
@@ -133,14 +146,20 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     match (application, version) {
         (APPLICATION_ID, SCHEMA_VERSION) => add_indexes(connection),
-        (APPLICATION_ID, old @ (1..=3)) => {
+        (APPLICATION_ID, old @ (1..=4)) => {
             if old == 1 {
                 connection.execute_batch(FROM_VERSION_1)?;
             }
             if old <= 2 {
                 connection.execute_batch(&from_version_2())?;
             }
-            connection.execute_batch(FROM_VERSION_3)?;
+            if old <= 3 {
+                connection.execute_batch(FROM_VERSION_3)?;
+            }
+            connection.execute_batch(FROM_VERSION_4)?;
+            if tally::is_kept(connection)? {
+                connection.execute_batch(tally::UNSCREENED)?;
+            }
             add_indexes(connection)
         }
         (0, 0) if tables == 0 => create(connection),

@@ -53,6 +53,8 @@ fn question(filter: &Filter, with_message: bool) -> String {
         "r.state = 4 AND"
     } else if filter.asks(State::Quarantined) {
         "r.state = 5 AND"
+    } else if filter.asks(State::Unscreened) {
+        "r.state = 6 AND"
     } else {
         ""
     };
@@ -171,6 +173,7 @@ fn judge(
         badmail: state == Some(RecipientState::Held(HoldReason::Badmail)),
         quarantined: state == Some(RecipientState::Held(HoldReason::Screening)),
         bouncing: state == Some(RecipientState::Held(HoldReason::Bouncing)),
+        unscreened: state == Some(RecipientState::Held(HoldReason::Unscreened)),
         tries: row.get(4)?,
         arrived: Timestamp::default(),
         size: 0,

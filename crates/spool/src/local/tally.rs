@@ -20,10 +20,13 @@ pub(super) const OLDEST: &str =
 /// Counts what there is.
 pub(super) const TABLE: &str = "
 CREATE TABLE tally (what INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
-INSERT INTO tally VALUES (-1, 0), (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
+INSERT INTO tally VALUES (-1, 0), (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0);
 INSERT OR REPLACE INTO tally SELECT state, count(*) FROM recipient GROUP BY state;
 UPDATE tally SET count = (SELECT count(*) FROM message) WHERE what = -1;
 ";
+
+/// Counts what has yet to be looked at, where an earlier version made the table.
+pub(super) const UNSCREENED: &str = "INSERT OR IGNORE INTO tally VALUES (6, 0);";
 
 /// What one transaction changes about the counts: written down with its last statement. Triggers would
 /// have SQLite keep a copy of each page that a statement changes.

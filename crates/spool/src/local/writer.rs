@@ -11,8 +11,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::local::bodies::Bodies;
 use crate::local::record::{
-    CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, Unreadable, content_sum, insert_message,
-    insert_recipient, millis, read_kept, state_number,
+    CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, UNSCREENED, UPDATE_MESSAGE, Unreadable,
+    content_sum, insert_message, insert_recipient, millis, read_kept, state_number, update_message,
 };
 use crate::local::room::needs;
 use crate::local::schema::{PAGE_OCTETS, open_writer};
@@ -24,8 +24,9 @@ use crate::message::host_name;
 use crate::operation::{Files, LOOKED_AT_MAX};
 use crate::verb::Effect;
 use crate::{
-    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, HoldReason, NewMessage, Part, Receipt,
-    RecipientState, Replacement, Settled, Settlement, SpoolError, Verb, check, rerouted,
+    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, HoldReason, KeptMessage, LateVerdict,
+    NewMessage, Part, Receipt, RecipientState, Replacement, Settled, Settlement, SpoolError, Verb,
+    check, rerouted,
 };
 
 /// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
@@ -182,6 +183,8 @@ impl Writer {
         match change {
             Change::Store(new) => self.store_new(&[new], room),
             Change::StoreAll(all) => self.store_new(&all, room),
+            Change::StoreUnscreened(new, facts) => self.store_unscreened(new, &facts, room),
+            Change::Screened(verdict) => self.screened(&verdict, room),
             Change::Settle(settlement) => self.settle(settlement),
             Change::Begin(bulk) => Ok(match operations::begin(&self.connection, &bulk)? {
                 Ok(number) => Commit::Begun(number),
@@ -224,6 +227,110 @@ impl Writer {
             }
         }
         Ok(Commit::Stored(Receipt::new(all[0].message.id)))
+    }
+
+    fn store_unscreened(
+        &mut self,
+        new: NewMessage,
+        facts: &[u8],
+        room: &mut u64,
+    ) -> Result<Commit, SpoolError> {
+        let id = new.message.id;
+        let Some(left) = room.checked_sub(2 * facts.len() as u64) else {
+            return Ok(Commit::Rejected(SpoolError::Full));
+        };
+        *room = left;
+        let stored = self.store_new(&[new], room)?;
+        if let Commit::Stored(_) = stored {
+            let statement = "INSERT OR REPLACE INTO unscreened VALUES (?1, ?2, ?3)";
+            let mut insert = self.connection.prepare_cached(statement)?;
+            insert.execute((id.to_bytes(), facts, content_sum(facts)))?;
+        }
+        Ok(stored)
+    }
+
+    fn screened(&mut self, verdict: &LateVerdict, room: &mut u64) -> Result<Commit, SpoolError> {
+        let id = verdict.id;
+        let (mut looked_at, mut others) = (Vec::new(), Vec::new());
+        for (number, state) in self.states(id)? {
+            match state {
+                UNSCREENED => looked_at.push(number),
+                _ => others.push(number),
+            }
+        }
+        if looked_at.is_empty() || looked_at != verdict.numbers {
+            return Ok(Commit::Rejected(check::not_unscreened(id)));
+        }
+        let mut keeps = None;
+        if let Some(kept) = &verdict.kept {
+            if let Err(why) = check::kept(kept, &others) {
+                return Ok(Commit::Rejected(why));
+            }
+            let Some(place) = self
+                .place(kept.message.id)?
+                .filter(|_| kept.message.id == id)
+            else {
+                let why = format!("the message {id} cannot be read");
+                return Ok(Commit::Rejected(SpoolError::Corrupt(why.into())));
+            };
+            keeps = Some((kept, place));
+        }
+        if !verdict.others.is_empty() {
+            let stored = self.store_new(&verdict.others, room)?;
+            if !matches!(stored, Commit::Stored(_)) {
+                return Ok(stored);
+            }
+        }
+        for number in &looked_at {
+            self.settle_one(id, *number, &Settled::Done)?;
+        }
+        if let Some((kept, place)) = keeps {
+            self.keep(kept, place)?;
+        }
+        self.forget_when_settled(id)?;
+        Ok(applied(looked_at.len() as u64))
+    }
+
+    /// The message is as this one says from now on, where its content is.
+    fn keep(&mut self, kept: &KeptMessage, place: Kept) -> Result<(), SpoolError> {
+        let message = &kept.message;
+        let mut update = self.connection.prepare_cached(UPDATE_MESSAGE)?;
+        update_message(&mut update, message, place)?;
+        let mut insert = self.connection.prepare_cached(INSERT_RECIPIENT)?;
+        for recipient in &kept.recipients {
+            insert_recipient(&mut insert, message.id, recipient)?;
+            self.tally.recipients(state_number(recipient.state), 1);
+        }
+        Ok(())
+    }
+
+    fn states(&self, id: QueueId) -> rusqlite::Result<Vec<(u32, i64)>> {
+        let statement = "SELECT number, state FROM recipient WHERE id = ?1 ORDER BY number";
+        let mut states = self.connection.prepare_cached(statement)?;
+        let states = states.query_map((id.to_bytes(),), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        states.collect()
+    }
+
+    /// Where the content of a message is, if that can be told.
+    fn place(&self, id: QueueId) -> Result<Option<Kept>, SpoolError> {
+        let statement = "SELECT body, large, place FROM message WHERE id = ?1";
+        let mut place = self.connection.prepare_cached(statement)?;
+        let place = place.query_row((id.to_bytes(),), |row| Ok(read_kept(row, [0, 1, 2])));
+        match place.optional()? {
+            Some(Ok(kept)) => Ok(Some(kept)),
+            None | Some(Err(Unreadable::Damaged(_))) => Ok(None),
+            Some(Err(Unreadable::Failed(error))) => Err(error),
+        }
+    }
+
+    /// One is no longer to be looked at: with the last of its message goes what was kept for that.
+    fn left_unscreened(&self, id: QueueId) -> rusqlite::Result<()> {
+        let forget = "DELETE FROM unscreened WHERE id = ?1 AND NOT EXISTS
+             (SELECT 1 FROM recipient WHERE id = ?1 AND state = 6)";
+        self.connection
+            .prepare_cached(forget)?
+            .execute((id.to_bytes(),))?;
+        Ok(())
     }
 
     fn knows(&self, id: QueueId) -> Result<bool, SpoolError> {
@@ -328,7 +435,10 @@ impl Writer {
                     "DELETE FROM recipient WHERE id = ?1 AND number = ?2 RETURNING state";
                 let mut forget = self.connection.prepare_cached(statement)?;
                 let state = forget.query_row((id.to_bytes(), number), |row| row.get(0));
-                let state = state.optional()?;
+                let state: Option<i64> = state.optional()?;
+                if state == Some(UNSCREENED) {
+                    self.left_unscreened(id)?;
+                }
                 state.map_or(0, |state| {
                     self.tally.recipients(state, -1);
                     1
@@ -393,7 +503,11 @@ impl Writer {
         let statement = "UPDATE recipient SET state = ?3, due = coalesce(?4, due),
              last = coalesce(?5, last) WHERE id = ?1 AND number = ?2";
         let mut update = self.connection.prepare_cached(statement)?;
-        update.execute((id.to_bytes(), number, state, due, last))
+        let turned = update.execute((id.to_bytes(), number, state, due, last))?;
+        if before == UNSCREENED {
+            self.left_unscreened(id)?;
+        }
+        Ok(turned)
     }
 
     /// Removes the message and its content when no recipient is left.

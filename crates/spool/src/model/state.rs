@@ -17,9 +17,9 @@ use crate::operation::{
 use crate::verb::Effect;
 use crate::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, DuePage, DuePlace, Ended,
-    Filed, Found, Health, HoldReason, Message, NewMessage, Operation, Page, Part, Pause, Receipt,
-    Recipient, RecipientState, Replacement, Settled, Settlement, SpoolError, Verb, Waiting, Wanted,
-    check,
+    Filed, Found, Health, HoldReason, LateVerdict, Message, NewMessage, Operation, Page, Part,
+    Pause, Receipt, Recipient, RecipientState, Replacement, Settled, Settlement, SpoolError,
+    Unscreened, UnscreenedPage, Verb, Waiting, Wanted, check,
 };
 
 /// Everything, behind the model's one lock.
@@ -67,6 +67,8 @@ pub(super) struct Entry {
     pub(super) message: Arc<Message>,
     pub(super) content: Content,
     pub(super) recipients: BTreeMap<u32, (Arc<str>, Recipient)>,
+    /// What is kept for whoever is to look at it.
+    pub(super) facts: Bytes,
 }
 
 impl State {
@@ -149,6 +151,8 @@ impl State {
             new if new.is_new_mail() && self.low_space => Commit::Rejected(SpoolError::Full),
             Change::Store(new) => self.store_new(vec![new]),
             Change::StoreAll(all) => self.store_new(all),
+            Change::StoreUnscreened(new, facts) => self.store_unscreened(new, facts),
+            Change::Screened(verdict) => self.screened(verdict),
             Change::Settle(settlement) => self.settle(settlement),
             Change::Begin(bulk) => self.begin(bulk),
             Change::Advance { now } => self.advance(now),
@@ -190,6 +194,99 @@ impl State {
         Commit::Stored(receipt)
     }
 
+    fn store_unscreened(&mut self, new: NewMessage, facts: Bytes) -> Commit {
+        let id = new.message.id;
+        let stored = self.store_new(vec![new]);
+        if let (Commit::Stored(_), Some(entry)) = (&stored, self.messages.get_mut(&id)) {
+            entry.facts = facts;
+        }
+        stored
+    }
+
+    fn screened(&mut self, verdict: LateVerdict) -> Commit {
+        let LateVerdict {
+            id,
+            numbers,
+            kept,
+            others,
+        } = verdict;
+        let recipients = self.messages.get(&id).map(|entry| &entry.recipients);
+        let all = recipients.into_iter().flatten();
+        let (looked_at, place): (Vec<_>, Vec<_>) = all
+            .map(|(number, (_, one))| (*number, one.state))
+            .partition(|(_, state)| *state == RecipientState::Held(HoldReason::Unscreened));
+        let only = |some: Vec<(u32, RecipientState)>| -> Vec<u32> {
+            some.into_iter().map(|(number, _)| number).collect()
+        };
+        let (looked_at, place) = (only(looked_at), only(place));
+        if looked_at.is_empty() || looked_at != numbers {
+            return Commit::Rejected(check::not_unscreened(id));
+        }
+        if let Some(kept) = &kept
+            && let Err(why) = check::kept(kept, &place)
+        {
+            return Commit::Rejected(why);
+        }
+        if !others.is_empty() {
+            let stored = self.store_new(others);
+            if !matches!(stored, Commit::Stored(_)) {
+                return stored;
+            }
+        }
+        if let (Some(kept), Some(entry)) = (kept, self.messages.get_mut(&id)) {
+            entry.message = kept.message;
+            // The last one that goes must not take the message along.
+            entry
+                .recipients
+                .retain(|number, _| !looked_at.contains(number));
+            let added = kept.recipients.into_iter().map(|one| {
+                let host: Arc<str> = one.filed_under().into();
+                (one.number, (host, one))
+            });
+            entry.recipients.extend(added);
+            let due: Vec<_> = entry.due(id).collect();
+            self.due.extend(due);
+        } else {
+            for number in &looked_at {
+                self.forget(id, *number);
+            }
+        }
+        Commit::Applied {
+            recipients: looked_at.len() as u64,
+        }
+    }
+
+    pub(super) fn unscreened(&self, before: Timestamp, limit: usize) -> UnscreenedPage {
+        let is_meant = |one: &Recipient| one.state == RecipientState::Held(HoldReason::Unscreened);
+        let mut all: Vec<(Timestamp, QueueId)> = Vec::new();
+        for (id, entry) in &self.messages {
+            let of_one = entry.recipients.values().map(|(_, one)| one);
+            let due = of_one.filter(|one| is_meant(one)).map(|one| one.due).min();
+            all.extend(due.map(|due| (due, *id)));
+        }
+        all.sort_unstable();
+        let split = all.partition_point(|(due, _)| *due <= before);
+        let messages = all[..split].iter().take(limit).map(|(_, id)| {
+            let entry = &self.messages[id];
+            let of_one = entry.recipients.values().map(|(_, one)| one);
+            Unscreened {
+                waiting: Waiting {
+                    message: Arc::clone(&entry.message),
+                    recipients: of_one.filter(|one| is_meant(one)).cloned().collect(),
+                    content: None,
+                },
+                facts: entry.facts.clone(),
+            }
+        });
+        UnscreenedPage {
+            messages: messages.collect(),
+            next: all
+                .get(split)
+                .map(|(due, _)| *due)
+                .filter(|_| split <= limit),
+        }
+    }
+
     fn check_content(&self, new: &NewMessage) -> Result<(), SpoolError> {
         let id = new.message.id;
         let Content::Large(large) = &new.content else {
@@ -226,6 +323,7 @@ impl State {
             message,
             content,
             recipients: recipients.collect(),
+            facts: Bytes::new(),
         };
         self.due.extend(entry.due(id));
         self.messages.insert(id, entry);
@@ -670,4 +768,5 @@ fn may_match(filter: &Filter, recipient: &Recipient, (id, _): Cursor) -> bool {
         && (!filter.asks(AskedState::Badmail) || is(HoldReason::Badmail))
         && (!filter.asks(AskedState::Quarantined) || is(HoldReason::Screening))
         && (!filter.asks(AskedState::Bouncing) || is(HoldReason::Bouncing))
+        && (!filter.asks(AskedState::Unscreened) || is(HoldReason::Unscreened))
 }

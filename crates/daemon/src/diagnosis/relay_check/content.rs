@@ -26,6 +26,9 @@ pub(super) async fn screen(
     message: &[u8],
     explanation: &mut Explanation,
 ) {
+    let late = late(inquiries, sender, message, explanation);
+    let is_late = late.is_some();
+    explanation.steps.extend(late);
     let results = checked(inquiries, sender, message).await;
     explanation.steps.extend(results.lines().map(|text| Step {
         name: "sender is",
@@ -37,6 +40,7 @@ pub(super) async fn screen(
     let screens = &inquiries.config().screening.screens;
     let reputation = reputation(memory, sender, screens, results.summary()).await;
     explanation.steps.extend(reputation.map(worth));
+    let answer = explanation.answer.clone();
     let found = Found {
         results: &results,
         reputation,
@@ -44,6 +48,33 @@ pub(super) async fn screen(
     };
     // Packed content takes its time.
     tokio::task::block_in_place(|| examine(screens, sender, &found, message, explanation));
+    if is_late {
+        // Its client hears nothing of that.
+        explanation.answer = answer;
+    }
+}
+
+/// Says so where the message is taken before anybody looks at it.
+fn late(
+    inquiries: &Inquiries,
+    sender: &Sender<'_>,
+    message: &[u8],
+    explanation: &Explanation,
+) -> Option<Step> {
+    let config = inquiries.config();
+    let terms = &config.screening;
+    let admitted = explanation.admitted.iter();
+    let sites = admitted.map(|(one, _)| queue::way_of(&config.routes, sender.mail, one).name);
+    let place = terms.late.applies(message.len() as u64, sites)?;
+    terms.asks().then(|| Step {
+        name: "screening",
+        result: StepResult::Moot,
+        text:
+            "after the 250: it is held as being screened until then; refused, it bounces where its \
+               sender is known, and is held otherwise"
+                .to_owned(),
+        place: Some(place.clone()),
+    })
 }
 
 /// What was found out about a message.

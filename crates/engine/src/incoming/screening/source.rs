@@ -14,6 +14,8 @@ use spool::{BodyWriter, Content, SharedBody, Spool, SpoolError};
 pub(super) enum Source {
     Memory(Bytes),
     Disk(Unfinished),
+    /// Stored long since, in a file of its own.
+    Stored(Stored),
     /// Synced before anybody looked at it: it is on its way as it is.
     Synced(Content),
 }
@@ -33,6 +35,7 @@ impl Source {
         match self {
             Self::Memory(_) => Ok(()),
             Self::Disk(body) => body.check(),
+            Self::Stored(body) => body.check(),
             // What was synced unseen is a fault of ours.
             Self::Synced(_) => Err(SpoolError::Invalid("it is synced, and was not read".into())),
         }
@@ -50,16 +53,18 @@ impl Source {
         match self {
             Self::Memory(content) => Ok(SharedSource::Memory(content.clone())),
             Self::Disk(body) => body.body.borrow_mut().share().map(SharedSource::Disk),
+            Self::Stored(stored) => Ok(SharedSource::Disk(Arc::clone(&stored.body))),
             // What was synced unseen is a fault of ours.
             Self::Synced(_) => Err(SpoolError::Invalid("it is synced, and was not read".into())),
         }
     }
 
-    /// To be stored as it is.
+    /// To be stored as it is; nothing of what is stored already.
     pub(super) fn finish(self) -> Result<Content, SpoolError> {
         match self {
             Self::Memory(content) => Ok(Content::Inline(content)),
             Self::Disk(body) => body.body.into_inner().finish(),
+            Self::Stored(_) => Ok(Content::Inline(Bytes::new())),
             Self::Synced(content) => Ok(content),
         }
     }
@@ -70,6 +75,7 @@ impl Octets for Source {
         match self {
             Self::Memory(content) => content.len(),
             Self::Disk(body) => body.size(),
+            Self::Stored(body) => body.size(),
             Self::Synced(_) => 0,
         }
     }
@@ -78,6 +84,7 @@ impl Octets for Source {
         match self {
             Self::Memory(content) => content[..].read_at(at, to),
             Self::Disk(body) => body.read_at(at, to),
+            Self::Stored(body) => body.read_at(at, to),
             Self::Synced(_) => 0,
         }
     }
@@ -129,6 +136,54 @@ impl scanner::Content for Shared {
     }
 }
 
+/// A body that a message has.
+pub(super) struct Stored {
+    body: Arc<dyn SharedBody>,
+    size: usize,
+    fault: RefCell<Option<SpoolError>>,
+}
+
+impl Stored {
+    pub(super) fn new(body: Arc<dyn SharedBody>, size: u64) -> Self {
+        Self {
+            body,
+            size: usize::try_from(size).unwrap_or(usize::MAX),
+            fault: RefCell::default(),
+        }
+    }
+
+    fn check(&self) -> Result<(), SpoolError> {
+        self.fault.borrow().clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Octets for Stored {
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn read_at(&self, at: usize, to: &mut [u8]) -> usize {
+        let most = self.size.saturating_sub(at).min(to.len());
+        let read = self.body.read_at(at as u64, &mut to[..most]);
+        or_fault(read, most, &self.fault)
+    }
+}
+
+/// How many octets were read of at most so many; where not even one was, that is a fault.
+fn or_fault(
+    read: Result<usize, SpoolError>,
+    most: usize,
+    fault: &RefCell<Option<SpoolError>>,
+) -> usize {
+    let error = match read {
+        Ok(0) if most > 0 => SpoolError::Corrupt("a body that lacks its end".into()),
+        Ok(octets) => return octets,
+        Err(error) => error,
+    };
+    *fault.borrow_mut() = Some(error);
+    0
+}
+
 /// A body that is read while it is not finished.
 pub(super) struct Unfinished {
     body: RefCell<Box<dyn BodyWriter>>,
@@ -165,13 +220,7 @@ impl Octets for Unfinished {
     fn read_at(&self, at: usize, to: &mut [u8]) -> usize {
         let most = self.size.saturating_sub(at).min(to.len());
         let read = self.body.borrow_mut().read_at(at as u64, &mut to[..most]);
-        let fault = match read {
-            Ok(0) if most > 0 => SpoolError::Corrupt("a body that lacks its end".into()),
-            Ok(octets) => return octets,
-            Err(error) => error,
-        };
-        *self.fault.borrow_mut() = Some(fault);
-        0
+        or_fault(read, most, &self.fault)
     }
 }
 

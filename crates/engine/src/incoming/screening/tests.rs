@@ -71,6 +71,7 @@ fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Mo
         judged: false,
         parted_from: None,
         content: Content::Inline(inline.to_vec().into()),
+        unscreened: None,
         client,
         client_name: None,
         is_extended: true,
