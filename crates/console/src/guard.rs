@@ -40,15 +40,23 @@ pub(crate) async fn watch(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = match admit(&shared, request).await {
+    let response = match admit(&shared, request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => *refusal,
     };
-    let fields = response.headers_mut();
-    for (name, value) in FIELDS {
-        fields.insert(name, HeaderValue::from_static(value));
+    carrying(FIELDS, response)
+}
+
+/// An answer with these fields, which no browser keeps unless it says so itself.
+pub(crate) fn carrying(
+    fields: impl IntoIterator<Item = (HeaderName, &'static str)>,
+    mut response: Response,
+) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in fields {
+        headers.insert(name, HeaderValue::from_static(value));
     }
-    fields
+    headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response

@@ -5,14 +5,15 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::middleware;
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
 use daemon::ControlApi;
 use daemon::api::{LinkedMessage, OperationRow, ReleaseLinkToken};
 
 use crate::api::Api;
+use crate::guard::carrying;
 use crate::trouble::Trouble;
 use crate::{assets, words};
 
@@ -49,20 +50,10 @@ pub fn links(api: ControlApi) -> Router {
         .route("/{token}/delete", post(delete))
         .route("/assets/{version}/{name}", get(assets::serve))
         .fallback(async || page(StatusCode::NOT_FOUND, "", "There is nothing here", None))
-        .layer(middleware::from_fn(with_fields))
+        .layer(middleware::map_response(async |response| {
+            carrying(FIELDS, response)
+        }))
         .with_state(Api::by_link(api))
-}
-
-async fn with_fields(request: axum::extract::Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let fields = response.headers_mut();
-    for (name, value) in FIELDS {
-        fields.insert(name, HeaderValue::from_static(value));
-    }
-    fields
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 /// `GET /TOKEN`
