@@ -47,8 +47,8 @@ pub trait Spool: Send + Sync {
     /// The content of a message (without its head). `None` when the message is gone.
     fn body(&self, id: QueueId) -> Result<Option<Body>, SpoolError>;
 
-    /// The content of a message that is in a file of its own, to be read from any place on; `None`
-    /// where it is elsewhere ([`Spool::body`] has it then), or the message gone.
+    /// The content of a message that is in a file of its own, found to be whole, to be read from any
+    /// place on; `None` where it is elsewhere ([`Spool::body`] has it then), or the message gone.
     fn shared_body(&self, id: QueueId) -> Result<Option<Arc<dyn SharedBody>>, SpoolError>;
 
     /// Messages that have to be looked at ([`HoldReason::Unscreened`]) and are due `before` or at that

@@ -364,8 +364,14 @@ impl Spool for Local {
     }
 
     fn shared_body(&self, id: QueueId) -> Result<Option<Arc<dyn SharedBody>>, SpoolError> {
-        self.readers
-            .ask(|connection| query::shared_body(connection, &self.bodies, id))
+        let octets = self
+            .readers
+            .ask(|connection| query::octets_in_file(connection, id))?;
+        // Reading it takes its time, and nobody waits for the reader meanwhile.
+        let shared = octets
+            .map(|octets| self.bodies.share(id, octets))
+            .transpose();
+        shared.map_err(|error| query::unreadable(id, error))
     }
 
     fn unscreened(&self, before: Timestamp, limit: usize) -> Result<UnscreenedPage, SpoolError> {

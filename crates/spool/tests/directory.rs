@@ -333,7 +333,7 @@ fn nobody_gets_what_was_meant_for_another_one() {
     assert_eq!(spool.notes().len(), 2);
 }
 
-fn corrupt(result: Result<Option<Body>, SpoolError>) -> bool {
+fn corrupt<T>(result: Result<T, SpoolError>) -> bool {
     matches!(result, Err(SpoolError::Corrupt(_)))
 }
 
@@ -355,6 +355,9 @@ fn a_damaged_body_is_never_sent_as_if_it_were_whole() {
     assert!(corrupt(spool.body(id(1))));
     assert!(corrupt(spool.body(id(3))));
     assert!(corrupt(spool.body(id(4))));
+    for n in 2..=4 {
+        assert!(corrupt(spool.shared_body(id(n))), "{n}");
+    }
     let Ok(Some(Body::Stream(mut stream))) = spool.body(id(2)) else {
         panic!("no stream")
     };

@@ -1,4 +1,4 @@
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use config::{Acme, AcmeName};
 
@@ -10,6 +10,9 @@ use super::server_certificate::ServerCertificate;
 #[derive(Debug, Default)]
 pub struct Obtained {
     read: RwLock<Read>,
+    /// Held by whoever reads: of two at one time the later has the files as they are. Handshakes wait
+    /// for no disk.
+    reading: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -23,8 +26,7 @@ impl Obtained {
     /// no certificate yet, and those whose file cannot be used have none either.
     pub fn read(&self, acme: Option<&Acme>) {
         let names = acme.map_or(&[][..], |acme| &acme.names);
-        // Held while reading: of two at one time the later has the files as they are.
-        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let there = names.iter().filter(|name| name.files.chain.exists());
         let load = |AcmeName { files, .. }: &AcmeName| {
             ServerCertificate::load(files).map_err(|message| TlsProblem {
@@ -33,10 +35,11 @@ impl Obtained {
             })
         };
         let (good, bad): (Vec<_>, Vec<_>) = there.map(load).partition(Result::is_ok);
-        *read = Read {
+        let new = Read {
             shown: good.into_iter().flatten().map(Arc::new).collect(),
             wrong: bad.into_iter().filter_map(Result::err).collect(),
         };
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
     /// All of them, in the order of the names.

@@ -17,8 +17,8 @@ use crate::local::record::{
 use crate::local::watch::Watch;
 use crate::operation::{PASSED_OVER_MAX, not_withheld};
 use crate::{
-    Body, DuePage, DuePlace, HoldReason, Message, Recipient, RecipientState, SharedBody,
-    SpoolError, Unscreened, UnscreenedPage, Waiting, Wanted,
+    Body, DuePage, DuePlace, HoldReason, Message, Recipient, RecipientState, SpoolError,
+    Unscreened, UnscreenedPage, Waiting, Wanted,
 };
 
 /// See [`crate::Spool::due`].
@@ -197,20 +197,16 @@ pub(super) fn body(
     read(&moment, bodies, id, kept).map(Some)
 }
 
-/// See [`crate::Spool::shared_body`].
-pub(super) fn shared_body(
+/// How many octets of content a message has in a file of its own; `None` where it is elsewhere.
+pub(super) fn octets_in_file(
     connection: &Connection,
-    bodies: &Bodies,
     id: QueueId,
-) -> Result<Option<Arc<dyn SharedBody>>, SpoolError> {
+) -> Result<Option<u64>, SpoolError> {
     let question = "SELECT body, large, place FROM message WHERE id = ?1";
     let mut statement = connection.prepare_cached(question)?;
     let kept = statement.query_row((id.to_bytes(),), |row| Ok(read_kept(row, [0, 1, 2])));
     match kept.optional()? {
-        Some(Ok(Kept::File(octets))) => {
-            let shared = bodies.share(id, octets);
-            shared.map(Some).map_err(|error| unreadable(id, error))
-        }
+        Some(Ok(Kept::File(octets))) => Ok(Some(octets)),
         Some(Err(Unreadable::Failed(error))) => Err(error),
         // What is damaged is told by whoever reads it.
         Some(Ok(Kept::Row(_) | Kept::Segment(..)) | Err(Unreadable::Damaged(_))) | None => Ok(None),
@@ -283,7 +279,7 @@ fn read(
     Ok(Body::Stream(Box::new(reader)))
 }
 
-fn unreadable(id: QueueId, error: io::Error) -> SpoolError {
+pub(super) fn unreadable(id: QueueId, error: io::Error) -> SpoolError {
     match error.kind() {
         io::ErrorKind::NotFound => {
             SpoolError::Corrupt(format!("the content of {id} is missing").into())

@@ -229,8 +229,13 @@ pub(super) fn content_sum(content: &[u8]) -> i64 {
 pub(super) const INSERT_MESSAGE: &str =
     "INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
-/// Runs [`INSERT_MESSAGE`]; answers whether the id was free.
-pub(super) fn insert_message(
+/// In the same order.
+pub(super) const UPDATE_MESSAGE: &str = "UPDATE message SET arrived = ?2, sender = ?3, flags = ?4,
+     envid = ?5, client = ?6, head = ?7, size = ?8, body = ?9, large = ?10, sum = ?11, user = ?12,
+     place = ?13 WHERE id = ?1";
+
+/// Runs one of them; answers whether there is a row by it.
+pub(super) fn write_message(
     statement: &mut CachedStatement<'_>,
     message: &Message,
     kept: Kept,
@@ -252,30 +257,6 @@ pub(super) fn insert_message(
         place,
     ))?;
     Ok(rows == 1)
-}
-
-/// Writes down what is another one about a message that keeps its content.
-pub(super) const UPDATE_MESSAGE: &str = "UPDATE message SET arrived = ?2, sender = ?3, flags = ?4,
-     envid = ?5, client = ?6, head = ?7, size = ?8, sum = ?9, user = ?10 WHERE id = ?1";
-
-/// Runs [`UPDATE_MESSAGE`].
-pub(super) fn update_message(
-    statement: &mut CachedStatement<'_>,
-    message: &Message,
-    kept: Kept,
-) -> rusqlite::Result<usize> {
-    statement.execute((
-        message.id.to_bytes(),
-        millis(message.arrived),
-        message.reverse_path.as_str(),
-        flags(message),
-        envid(&message.parameters),
-        &*message.client,
-        &*message.head,
-        signed(message.size),
-        whole_sum(message, kept),
-        message.user.as_deref(),
-    ))
 }
 
 pub(super) const INSERT_RECIPIENT: &str =

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use crate::local::bodies::Bodies;
 use crate::local::record::{
     CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, UNSCREENED, UPDATE_MESSAGE, Unreadable,
-    content_sum, insert_message, insert_recipient, millis, read_kept, state_number, update_message,
+    content_sum, insert_recipient, millis, read_kept, state_number, write_message,
 };
 use crate::local::room::needs;
 use crate::local::schema::{PAGE_OCTETS, open_writer};
@@ -295,7 +295,7 @@ impl Writer {
     fn keep(&mut self, kept: &KeptMessage, place: Kept) -> Result<(), SpoolError> {
         let message = &kept.message;
         let mut update = self.connection.prepare_cached(UPDATE_MESSAGE)?;
-        update_message(&mut update, message, place)?;
+        write_message(&mut update, message, place)?;
         let mut insert = self.connection.prepare_cached(INSERT_RECIPIENT)?;
         for recipient in &kept.recipients {
             insert_recipient(&mut insert, message.id, recipient)?;
@@ -367,7 +367,7 @@ impl Writer {
             Content::Large(large) => Kept::File(large.size),
         };
         let connection = &self.connection;
-        if !insert_message(
+        if !write_message(
             &mut connection.prepare_cached(INSERT_MESSAGE)?,
             message,
             kept,
