@@ -369,6 +369,22 @@ fn relative_links_lead_somewhere() {
     assert!(followed >= 5, "links were found");
 }
 
+#[test]
+fn every_page_is_in_the_book() {
+    let contents = read("docs/SUMMARY.md");
+    let links = contents.lines().filter_map(|line| line.split_once("]("));
+    let listed: Vec<&str> = links.map(|(_, rest)| rest.trim_end_matches(')')).collect();
+    let once: BTreeSet<&str> = listed.iter().copied().collect();
+    assert_eq!(listed.len(), once.len(), "a page twice in {listed:?}");
+    let documents = documents();
+    let pages: BTreeSet<&str> = documents
+        .iter()
+        .filter_map(|document| document.path.strip_prefix("docs/"))
+        .filter(|name| *name != "SUMMARY.md")
+        .collect();
+    assert_eq!(once, pages);
+}
+
 /// The names under which headings can be linked to.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
