@@ -18,6 +18,8 @@
 mod audit_by_testssl;
 mod authority;
 mod client;
+#[path = "../corpora/mod.rs"]
+mod collections;
 mod directory;
 mod dns;
 mod dovecot;
@@ -66,6 +68,7 @@ mod console;
 mod console_issuer;
 mod console_sign_in;
 mod control_socket;
+mod corpora;
 mod crash;
 mod dane;
 mod dkim_keys;

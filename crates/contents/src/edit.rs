@@ -90,22 +90,24 @@ pub fn remove_part(
     let is_in_multipart = parent.is_some_and(|parent| !is_message(&parent.content_type));
     let text = quoted_printable(&with_line_ends(note));
     if is_in_multipart {
-        let with = [type_fields(TEXT_TYPE).as_bytes(), b"\r\n", &text].concat();
-        return Ok(vec![Edit {
-            range: part.whole(),
-            with,
-        }]);
+        let range = part.whole();
+        // Between two boundaries with nothing between them, not even a line end of the second.
+        let end: &[u8] = if range.is_empty() { b"\r\n" } else { b"" };
+        let with = [type_fields(TEXT_TYPE).as_bytes(), b"\r\n", &text, end].concat();
+        return Ok(vec![Edit { range, with }]);
     }
     let mut edits = retyped(message, part, TEXT_TYPE);
     let is_parted = empty_line_len(message, part) > 0;
     let empty_line: &[u8] = if is_parted { b"" } else { b"\r\n" };
-    // Its last line ends, unless what follows is a boundary.
-    let end: &[u8] = if part.parent.is_none() { b"\r\n" } else { b"" };
+    let (mut range, header_end) = (part.body.clone(), header_end(message, part));
+    // Its last line ends, unless what follows is a boundary with a line end of its own.
+    let is_last = part.parent.is_none() || header_end > range.end;
+    if header_end > range.end {
+        range = header_end..header_end;
+    }
+    let end: &[u8] = if is_last { b"\r\n" } else { b"" };
     let with = [empty_line, &text, end].concat();
-    edits.push(Edit {
-        range: part.body.clone(),
-        with,
-    });
+    edits.push(Edit { range, with });
     Ok(edits)
 }
 
@@ -210,7 +212,18 @@ fn retyped(message: &dyn Octets, part: &Part, content_type: &str) -> Vec<Edit> {
 
 /// Where the last field of a header ends.
 fn fields_end(message: &dyn Octets, part: &Part) -> usize {
-    part.header.end - empty_line_len(message, part)
+    header_end(message, part) - empty_line_len(message, part)
+}
+
+/// Where a header ends, with the end of its last line: a boundary right behind it has that for its own.
+fn header_end(message: &dyn Octets, part: &Part) -> usize {
+    let Range { start, end } = part.header;
+    let around = message.copy(start.max(end.saturating_sub(1))..end + 2);
+    match &*around {
+        [last, b'\r', b'\n'] if start < end && *last != b'\n' => end + 2,
+        [last, b'\n', ..] if start < end && *last != b'\n' => end + 1,
+        _ => end,
+    }
 }
 
 /// How long the empty line is that ends a header; there may be none.

@@ -1,5 +1,8 @@
 //! Archives as attachments: their entries, and the limits under which they are opened.
 
+#[path = "../../../tests/corpora/mutations.rs"]
+mod mutations;
+
 use std::io::{Cursor, Write};
 use std::process::Command;
 
@@ -436,7 +439,7 @@ fn a_cut_or_changed_archive_does_no_harm() {
         xz(TEXT),
         zstd(TEXT),
     ];
-    for octets in archives {
+    for octets in &archives {
         let step = (octets.len() / 100).max(1);
         for at in (0..octets.len()).step_by(step) {
             look("a.zip", &octets[..at]);
@@ -445,4 +448,15 @@ fn a_cut_or_changed_archive_does_no_harm() {
             look("a.zip", &changed);
         }
     }
+    let limits = Limits::default();
+    let nested = deflated(&[("a.zip", &archives[0]), ("b.7z", &archives[1])]);
+    mutations::each_changed(&[&archives[..], &[nested]].concat(), |octets| {
+        let contents = look("a.zip", octets);
+        let entries = contents
+            .attachments
+            .iter()
+            .filter(|own| own.archives > 0 && !own.is_encrypted);
+        let unpacked: u64 = entries.map(|entry| entry.size).sum();
+        assert!(unpacked <= limits.octets, "{unpacked}");
+    });
 }

@@ -305,6 +305,39 @@ fn a_message_that_is_the_attachment_keeps_its_header() {
 }
 
 #[test]
+fn a_note_ends_where_a_boundary_has_no_line_end_of_its_own() {
+    let head = "Content-Type: multipart/mixed; boundary=b\n\n";
+    let text = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\ngone\n";
+    let nested = "--b\nContent-Type: message/rfc822\n\n";
+    let table = [
+        // Nothing between two boundaries.
+        ("--b\n".to_owned(), 1, format!("--b\n{text}")),
+        // A message of a header alone, without and with a type.
+        (
+            format!("{nested}Subject: x\n"),
+            2,
+            format!("{nested}Subject: x\n{text}"),
+        ),
+        (
+            format!("{nested}Subject: x\nContent-Type: a/b\n"),
+            2,
+            format!("{nested}Subject: x\n{text}"),
+        ),
+    ];
+    for (before, number, after) in table {
+        let message = wire(&format!("{head}{before}--b--\n"));
+        let found = walk(&message);
+        let edits = remove_part(&message, &found, PartNumber(number), "gone").unwrap();
+        let text = String::from_utf8(edited(&message, &edits)).unwrap();
+        assert_eq!(
+            text.replace("\r\n", "\n"),
+            format!("{head}{after}--b--\n"),
+            "{before}"
+        );
+    }
+}
+
+#[test]
 fn a_subject_is_tagged_once() {
     let table = [
         (

@@ -1,5 +1,10 @@
 //! Nothing panics and nothing leaves its limits, whatever comes.
 
+#[path = "../../../tests/corpora/mod.rs"]
+mod collections;
+#[path = "../../../tests/corpora/mutations.rs"]
+mod mutations;
+
 use contents::edit::{add_footer, apply, remove_part, tag_subject};
 use contents::{Contents, Limits, Octets, Wanted, Why, folded, look_into, look_into_octets, parts};
 use proptest::prelude::*;
@@ -164,4 +169,11 @@ fn names_beyond_all_measure_are_told_and_not_kept() {
         .iter()
         .filter(|one| one.why == Why::TooLarge);
     assert!((180..200).contains(&told.count()));
+}
+
+#[test]
+fn messages_of_others_may_be_changed_anywhere() {
+    let messages = collections::all_messages().filter(|one| one.octets.len() < 20_000);
+    let messages: Vec<Vec<u8>> = messages.map(|one| one.octets).collect();
+    mutations::each_changed(&messages, check);
 }
