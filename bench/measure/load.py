@@ -65,10 +65,10 @@ class Sink(Counting):
 
     pattern = rb"mesg=(\d+) *\r"
 
-    def __init__(self, address=None, delay_seconds=0):
+    def __init__(self, address=None, delay_seconds=0, arguments=()):
         address = address or (SINK_HOST, free_port(SINK_HOST))
         delay = ["-w", str(delay_seconds)] if delay_seconds else []
-        super().__init__(address, ["smtp-sink", "-u", "nobody", "-c", "-m", "1000", *delay, "%s:%d" % address, "1000"])
+        super().__init__(address, ["smtp-sink", "-u", "nobody", "-c", "-m", "1000", *delay, *arguments, "%s:%d" % address, "1000"])
 
 
 class Shape:

@@ -19,9 +19,12 @@ class OwnShape(Shape):
         self.binary, self.tls = binary, tls
 
     def send(self, address, messages):
+        self.send_with(address, messages)
+
+    def send_with(self, address, messages, more=()):
         command = [self.binary, "bench", "source", "--target", "%s:%d" % address, "--messages", str(messages)]
         command += ["--sessions", str(min(self.sessions, messages)), "--size", str(self.octets)]
-        command += (["--keep"] if self.kept else []) + (["--starttls"] if self.tls else [])
+        command += (["--keep"] if self.kept else []) + (["--starttls"] if self.tls else []) + list(more)
         subprocess.run(command, check=True, timeout=LOAD_SECONDS_MAX, stdout=subprocess.DEVNULL)
 
 

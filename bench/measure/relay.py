@@ -117,10 +117,12 @@ class Gatepost(Relay):
     idle_counts = (2_000, 10_000)
     encrypts = True
 
-    def __init__(self, parent, binary, more=""):
+    def __init__(self, parent, binary, more="", allowed="127.0.0.1"):
         super().__init__(parent)
         self.binary = binary
         self.more = more
+        # Who may relay; everybody else is a stranger.
+        self.allowed = allowed
 
     def version(self):
         return subprocess.run([self.binary, "version"], capture_output=True, text=True, check=True).stdout.strip()
@@ -139,7 +141,7 @@ group = "root"
 listener.internet.bind = "{self.address[0]}:{self.address[1]}"
 listener.internet.max_sessions = {sessions}
 listener.internet.max_per_client = {sessions}
-relay.allow = ["127.0.0.1"]
+relay.allow = ["{self.allowed}"]
 spool.min_free = "0MB"
 {routes}{shown}{self.more}
 """)
