@@ -21,6 +21,14 @@ const MAKERS: [(&str, &str, usize); 5] = [
 /// Nobody hears these: a relay test without an answer.
 const UNHEARD: [&str; 1] = ["No decision"];
 
+/// Replies of the page that are put together from several texts, or are somebody else's words.
+const COMPOSED: [&str; 4] = [
+    "CLIENT is blocked by ZONE",
+    "Recipient address rejected: Access denied",
+    "Recipient address rejected: Access denied, try again later",
+    "WORDS",
+];
+
 /// One text of the sources, cut where something is put in.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Said {
@@ -70,10 +78,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What stands in backticks in the page, outside fenced blocks.
-fn told() -> Vec<String> {
+fn page() -> String {
     let page = root().join("docs/troubleshooting.md");
-    let page = fs::read_to_string(page).expect("the page of troubles");
+    fs::read_to_string(page).expect("the page of troubles")
+}
+
+/// What stands in backticks in a text, outside fenced blocks.
+fn told(page: &str) -> Vec<String> {
     let mut is_inside = false;
     let mut spans = Vec::new();
     for line in page.lines() {
@@ -340,7 +351,7 @@ fn missing(said: &[(PathBuf, Said)], told: &[String]) -> Vec<String> {
 fn every_reply_that_we_can_say_is_told() {
     let replies = replies();
     assert!(replies.len() > 100, "replies were found: {}", replies.len());
-    let missing = missing(&replies, &told());
+    let missing = missing(&replies, &told(&page()));
     assert!(
         missing.is_empty(),
         "not in docs/troubleshooting.md: {missing:#?}"
@@ -351,11 +362,59 @@ fn every_reply_that_we_can_say_is_told() {
 fn every_warning_and_error_is_told() {
     let lines = lines();
     assert!(lines.len() > 100, "lines were found: {}", lines.len());
-    let missing = missing(&lines, &told());
+    let missing = missing(&lines, &told(&page()));
     assert!(
         missing.is_empty(),
         "not in docs/troubleshooting.md: {missing:#?}"
     );
+}
+
+/// The text of a reply, behind its code and status; `None` of whatever is no reply.
+fn text_of(reply: &str) -> Option<&str> {
+    let mut parts = reply.splitn(3, ' ');
+    let (code, status, text) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_number = |part: &str| part.bytes().all(|c| c.is_ascii_digit());
+    let is_reply = code.len() == 3 && is_number(code) && status.split('.').all(is_number);
+    is_reply.then_some(text)
+}
+
+/// Every text in the sources that says something.
+fn all_texts() -> Vec<Said> {
+    let mut texts = Vec::new();
+    for (_, stream) in sources() {
+        literals(stream, &mut texts);
+    }
+    let says = |said: &Said| said.pieces.iter().any(|piece| piece.trim().len() > 5);
+    let said = texts.iter().filter_map(|text| Said::new("", text));
+    said.filter(says).collect()
+}
+
+#[test]
+fn no_reply_is_told_that_nobody_says() {
+    let (page, texts) = (page(), all_texts());
+    let told = told(&page);
+    let replies: Vec<&str> = told.iter().filter_map(|span| text_of(span)).collect();
+    assert!(replies.len() > 100, "replies were found: {}", replies.len());
+    let is_said = |reply: &str| texts.iter().any(|said| said.is_told_by(reply));
+    let stale: Vec<&str> = replies
+        .into_iter()
+        .filter(|reply| !COMPOSED.contains(reply) && !is_said(reply))
+        .collect();
+    assert!(stale.is_empty(), "nobody says {stale:#?}");
+}
+
+#[test]
+fn no_line_is_told_that_nobody_writes() {
+    let page = page();
+    let (_, page) = page.split_once("\n## Lines of the log").expect("its lines");
+    let lines = lines();
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| "));
+    let cells = cells.filter_map(|row| row.split(" | ").next());
+    let told: Vec<String> = cells.flat_map(told).collect();
+    assert!(told.len() > 100, "lines were found: {}", told.len());
+    let is_written = |line: &str| lines.iter().any(|(_, said)| said.is_told_by(line));
+    let stale: Vec<&String> = told.iter().filter(|line| !is_written(line)).collect();
+    assert!(stale.is_empty(), "nobody writes {stale:#?}");
 }
 
 #[test]
