@@ -16,6 +16,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use config::{Log, LogFormat, LogTarget};
 use privacy::Veil;
@@ -32,8 +34,11 @@ pub use self::recent::{Followed, Line, next, recent};
 pub use self::servers::lost_records;
 use self::veiled::Veiled;
 
-/// Lines that may wait for the writing thread.
-const LINES_WAITING_MAX: usize = 65_536;
+/// Lines that may wait for the writing thread. Room for the places of all of them is taken at the start.
+const LINES_WAITING_MAX: usize = 32_768;
+/// How long the writing thread lets lines come together when it has written all that there were: a
+/// thread that is woken for each of them, and a call for each, cost more than the lines.
+const GATHERING: Duration = Duration::from_millis(5);
 
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 /// The file that is written to, when it is one.
@@ -162,6 +167,22 @@ impl Write for LogFile {
     }
 }
 
+/// Flushed when nobody has anything more to say, by the thread that writes: what is said in the
+/// moment after that goes out together.
+struct Gathered<W>(W);
+
+impl<W: Write> Write for Gathered<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush();
+        thread::sleep(GATHERING);
+        flushed
+    }
+}
+
 /// What keeps lines from servers and the journal at present.
 pub fn troubles() -> Vec<String> {
     let mut troubles = servers::troubles();
@@ -190,11 +211,14 @@ pub fn start(level: LevelFilter, config: &Log, veil: Option<Arc<Veil>>) -> io::R
     let format = config.format;
     let mut layers = Vec::new();
     let sink: Option<Box<dyn Write + Send>> = match &config.target {
-        LogTarget::Stdout => Some(Box::new(io::stdout())),
+        LogTarget::Stdout => {
+            let stdout = BufWriter::with_capacity(BUFFER_OCTETS, io::stdout());
+            Some(Box::new(Gathered(stdout)))
+        }
         LogTarget::File(path) => {
             let sink = LogFile::open(path, config.max_size)?;
             FILE.get_or_init(|| sink.reopened.clone());
-            Some(Box::new(sink))
+            Some(Box::new(Gathered(sink)))
         }
         LogTarget::Nowhere => None,
     };

@@ -69,6 +69,11 @@ pub struct Local {
     _lock: File,
 }
 
+/// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
+const FREE_PAGES_KEPT: i64 = 8192;
+/// How often the file is shrunk in one look after the store.
+const SHRUNK_PER_LOOK: usize = 4;
+
 /// What is closed and opened again to heal. The checkpoints end first.
 struct Open {
     checkpointer: Checkpointer,
@@ -197,7 +202,7 @@ impl Local {
                 for note in open.writer.take_notes() {
                     self.watch.note(note);
                 }
-                self.look_after(open, count, left == 0);
+                self.look_after(open, count, (left == 0).then_some(0));
                 results
             }
             Err(broken) => {
@@ -212,20 +217,36 @@ impl Local {
         }
     }
 
-    /// Keeps log and file small. What was committed stays committed, even if this fails.
-    fn look_after(&self, open: &mut Open, changes: usize, short: bool) {
+    /// Keeps the log small, and the file too, down to so many free pages, if that is asked for;
+    /// says whether it was shrunk. What was committed stays committed, even if this fails.
+    fn look_after(&self, open: &mut Open, changes: usize, free_kept: Option<i64>) -> bool {
         let Open {
             checkpointer,
             writer,
         } = open;
         let done = checkpointer
             .after_commit(writer.connection(), changes)
-            .and_then(|()| writer.shrink(short))
-            .and_then(|()| self.settle_up(writer));
-        if let Err(error) = done {
+            .and_then(|()| free_kept.map_or(Ok(false), |kept| writer.shrink(kept)))
+            .and_then(|shrunk| self.settle_up(writer).map(|()| shrunk));
+        done.unwrap_or_else(|error| {
             self.watch
                 .note(format!("looking after the spool's file failed: {error}"));
             self.watch.fail(error);
+            false
+        })
+    }
+
+    /// Gives the file system what a queue that was long has left behind. Beside the commits, a
+    /// little now and then: pages that are still in use move for it, and those who wait for a
+    /// commit, or for the queue to be empty, have more hurry than the room.
+    fn shrink(&self) {
+        for _ in 0..SHRUNK_PER_LOOK {
+            let mut open = self.opened();
+            let shrunk =
+                (open.as_mut()).is_some_and(|open| self.look_after(open, 0, Some(FREE_PAGES_KEPT)));
+            if !shrunk {
+                return;
+            }
         }
     }
 
@@ -241,7 +262,7 @@ impl Local {
 
     /// Gives the file system what the store does not need any more.
     fn make_room(&self, open: &mut Open) {
-        let made = open.writer.shrink(true);
+        let made = open.writer.shrink(0).map(drop);
         // Only a checkpoint makes the main file shorter and the log empty.
         if let Err(error) = made.and_then(|()| empty_log(&open.writer, &self.room)) {
             self.watch
@@ -445,6 +466,9 @@ impl Spool for Local {
         self.room.restore();
         self.watch.set_space(self.room.health());
         drop(open);
+        if self.health() == Health::Accepting {
+            self.shrink();
+        }
         if was_unknown {
             // Bodies of messages that turned out not to be stored: who comes again with one of these,
             // as a file that is picked up does, needs its name.

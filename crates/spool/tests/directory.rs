@@ -659,6 +659,34 @@ fn the_log_and_the_file_stay_small_under_steady_load() {
 }
 
 #[test]
+fn what_a_long_queue_leaves_behind_is_given_back_beside_the_commits() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    for round in 0..12 {
+        let changes = (0..500).map(|n| {
+            let mut new = message(round * 500 + n, &["a@x.example"]);
+            new.content = Content::Inline(content(n, 15_000));
+            Change::Store(new)
+        });
+        spool.commit(changes.collect());
+    }
+    carried_out(&spool, bulk(Verb::Delete, Filter::everything(), at(0)));
+    let closed = |spool| {
+        drop(spool);
+        let facts = fs::metadata(scratch.spool().join("spool.db"));
+        facts.unwrap().len() >> 20
+    };
+    let before = closed(spool);
+    assert!(before > 90, "{before} MiB");
+    let spool = scratch.open();
+    (0..8).for_each(|_| drop(spool.heal()));
+    assert_eq!(spool.notes(), Vec::<String>::new());
+    // A reserve stays for what comes next.
+    let after = closed(spool);
+    assert!((60..68).contains(&after), "{after} MiB of {before}");
+}
+
+#[test]
 fn an_emptied_spool_gives_its_space_back_when_space_is_short() {
     let scratch = Scratch::new();
     let spool = scratch.open();

@@ -116,7 +116,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // What a power cut takes from the log's end was expendable; the file stays whole.
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-         PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA cache_size = -8192;
+         PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA cache_size = -4096;
          PRAGMA temp_store = MEMORY;"
     ))?;
     prepare_tables(&connection)?;

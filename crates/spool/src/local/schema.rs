@@ -207,7 +207,7 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
 /// Opens the file for reading.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, SpoolError> {
     let connection = connect(path)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;")?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024;")?;
     Ok(connection)
 }
 

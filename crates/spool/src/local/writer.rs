@@ -29,10 +29,8 @@ use crate::{
     check, rerouted,
 };
 
-/// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
-const FREE_PAGES_KEPT: i64 = 8192;
-/// Pages given back in one commit, so that shrinking never holds up a 250 for long.
-const PAGES_SHRUNK_PER_COMMIT: u32 = 256;
+/// Pages given back at one time, so that shrinking never holds up a 250 for long.
+const PAGES_SHRUNK_AT_ONCE: u32 = 256;
 
 /// Where content is that is in segments, in order. It asks for nothing that is not in the index.
 pub(super) const PLACES: &str =
@@ -676,25 +674,26 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives free pages back to the file system: what exceeds a reserve, or all of them bit by bit
-    /// when space is `short`. That takes room in the log itself: without any, nothing happens.
-    pub(super) fn shrink(&mut self, short: bool) -> Result<(), SpoolError> {
+    /// Gives some free pages back to the file system, if there are more than are to be `kept`; says
+    /// whether there were. That takes room in the log itself: without any, nothing happens.
+    pub(super) fn shrink(&mut self, kept: i64) -> Result<bool, SpoolError> {
         let free: i64 = self
             .connection
             .prepare_cached("PRAGMA freelist_count")?
             .query_row((), |r| r.get(0))?;
-        let kept = if short { 0 } else { FREE_PAGES_KEPT };
         if free <= kept {
-            return Ok(());
+            return Ok(false);
         }
-        let vacuum = format!("PRAGMA incremental_vacuum({PAGES_SHRUNK_PER_COMMIT})");
+        let vacuum = format!("PRAGMA incremental_vacuum({PAGES_SHRUNK_AT_ONCE})");
         let mut vacuum = self.connection.prepare_cached(&vacuum)?;
         let mut pages = vacuum.query(())?;
         loop {
             match pages.next() {
                 Ok(Some(_)) => {}
-                Ok(None) => return Ok(()),
-                Err(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => return Ok(()),
+                Ok(None) => return Ok(true),
+                Err(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                    return Ok(false);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
