@@ -598,7 +598,7 @@ section! {
         /// count.
         "client_ca" CLIENT_CA: Option<PathBuf> = &Optional(values::PATH);
         /// Whether a certificate under client_ca that is for servers alone counts for a client too;
-        /// not with public authorities alone.
+        /// not where a public authority is among them.
         "client_ca_server_purpose" CLIENT_CA_SERVER_PURPOSE: bool = &Flag, default("false");
         /// Session tickets for each TLS 1.3 handshake; 0: none, and no session is taken up again
         /// (for devices that stumble over them).

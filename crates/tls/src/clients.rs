@@ -37,15 +37,15 @@ impl Vouching {
     /// Reads the authorities.
     ///
     /// # Errors
-    /// A text that names the file: it cannot be used, or holds public authorities alone, of which
+    /// A text that names the file: it cannot be used, or holds a public authority, of which
     /// anybody gets a certificate for a server.
     pub(super) fn load(tls: &config::Tls) -> Result<Self, String> {
         let Some(path) = &tls.client_ca else {
             return Ok(Self::Nobody);
         };
         let authorities = Authorities::load(path)?;
-        if tls.client_ca_server_purpose && authorities.are_public() {
-            return Err(public_alone(path));
+        if tls.client_ca_server_purpose && authorities.hold_public() {
+            return Err(public_among(path));
         }
         let roots = Arc::clone(&authorities.roots);
         let built = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider()));
@@ -70,9 +70,9 @@ impl Vouching {
     }
 }
 
-fn public_alone(path: &Path) -> String {
+fn public_among(path: &Path) -> String {
     format!(
-        "{}: only public authorities are in it, and with client_ca_server_purpose everybody's certificate is one of theirs: \
+        "{}: public authorities are in it, and with client_ca_server_purpose everybody's certificate is one of theirs: \
          pin the client's key in relay.certificates (\"spki:sha256:...\", as `gatepost cert fingerprint` prints it), \
          or name an authority of your own",
         path.display()

@@ -97,9 +97,9 @@ impl Authorities {
 }
 
 impl Authorities {
-    /// Whether each is one that everybody trusts, or has its certificate from one.
-    pub(super) fn are_public(&self) -> bool {
-        self.own.iter().all(|own| {
+    /// Whether there is one among them that everybody trusts, or that has its certificate from one.
+    pub(super) fn hold_public(&self) -> bool {
+        self.own.iter().any(|own| {
             Reading::of(own).is_some_and(|own| is_public(own.subject()) || is_public(own.issuer()))
         })
     }
