@@ -45,7 +45,7 @@ const fn domain(name: &'static str, policy: &'static str, mx: &'static str) -> D
     Domain { name, policy, mx }
 }
 
-const DOMAINS: [Domain; 6] = [
+const DOMAINS: [Domain; 7] = [
     domain(
         "good",
         "mode: enforce\r\nmx: *.right.test",
@@ -73,6 +73,7 @@ const DOMAINS: [Domain; 6] = [
         "MX 10 mx.wrong",
     ),
     domain("nopolicy", "", "MX 10 mx.wrong"),
+    domain("invalid", "mode: please", "MX 10 mx.right"),
 ];
 
 impl Setup {
@@ -191,7 +192,7 @@ fn a_policy_binds_mx_hosts_and_their_certificates() {
     for Domain { name, .. } in &DOMAINS {
         send(&relay, name, name);
     }
-    for name in ["good", "skip"] {
+    for name in ["good", "skip", "invalid"] {
         let entry = setup.right.wait_for(&format!("Subject: {name}"));
         assert!(entry["tls"].is_string(), "{entry}");
     }
@@ -216,7 +217,7 @@ fn a_policy_binds_mx_hosts_and_their_certificates() {
         2,
         "and nothing else arrived there"
     );
-    assert_eq!(setup.right.entries("message").len(), 2);
+    assert_eq!(setup.right.entries("message").len(), 3);
 }
 
 #[test]

@@ -23,6 +23,11 @@ fn age(relay: &Relay) -> String {
     text
 }
 
+/// Domains that want reports by mail, beside `good`.
+const SPOKEN_OF: [&str; 7] = [
+    "badname", "hijacked", "testing", "nopolicy", "invalid", "lost", "other",
+];
+
 fn setup() -> Setup {
     Setup::with(&|network| {
         let mut zone = format!(
@@ -31,7 +36,11 @@ fn setup() -> Setup {
              _smtp._tls.good TXT \"v=TLSRPTv1; rua=mailto:good@reader.test,https://reports.good.test/tls\"\n",
             network.host(POLICY_HOST)
         );
-        for name in ["badname", "hijacked", "testing", "nopolicy"] {
+        // The host of the one does not exist, the certificate of the other's is for other names.
+        zone += "lost MX 10 mx.right\n_mta-sts.lost TXT \"v=STSv1; id=1\"\n\
+                 other MX 10 mx.right\n_mta-sts.other TXT \"v=STSv1; id=1\"\n";
+        zone += &format!("mta-sts.other A {}\n", network.host(POLICY_HOST));
+        for name in SPOKEN_OF {
             zone +=
                 &format!("_smtp._tls.{name} TXT \"v=TLSRPTv1;rua=mailto:{name}@reader.test\"\n");
         }
@@ -72,7 +81,7 @@ fn unpacked(relay: &Relay, message: &str) -> Value {
 fn domains_that_ask_for_it_are_told_once_a_day_how_connections_were_encrypted() {
     let setup = setup();
     let mut relay = relay(&setup);
-    for name in ["good", "badname", "hijacked", "testing", "nopolicy", "skip"] {
+    for name in SPOKEN_OF.into_iter().chain(["good", "skip"]) {
         send(&relay, name, name);
     }
     for name in ["badname", "hijacked"] {
@@ -118,7 +127,7 @@ fn domains_that_ask_for_it_are_told_once_a_day_how_connections_were_encrypted() 
     let policy = json!({
         "policy-type": "sts",
         "policy-domain": "good.test",
-        "policy-string": ["version: STSv1", "mode: enforce", "mx: *.right.test"],
+        "policy-string": ["version: STSv1", "mode: enforce", "mx: *.right.test", "max_age: 86400"],
         "mx-host": ["*.right.test"],
     });
     let expected = json!([{ "policy": policy, "summary": summary(1, 0) }]);
@@ -165,6 +174,27 @@ fn domains_that_ask_for_it_are_told_once_a_day_how_connections_were_encrypted() 
             failure["failure-reason-code"].is_string(),
             "{name}: {report}"
         );
+    }
+    for (name, result) in [
+        ("invalid", "sts-policy-invalid"),
+        ("lost", "sts-policy-fetch-error"),
+        ("other", "sts-webpki-invalid"),
+    ] {
+        let (report, _) = told(name);
+        let of = &report["policies"][0];
+        let domain = format!("{name}.test");
+        let policy = json!({ "policy-type": "sts", "policy-domain": domain });
+        assert_eq!(
+            (&of["policy"], &of["summary"]),
+            (&policy, &summary(0, 1)),
+            "{report}"
+        );
+        let failures = of["failure-details"].as_array().expect("failures");
+        let [failure] = &failures[..] else {
+            panic!("{report}");
+        };
+        assert_eq!(failure["result-type"], result, "{report}");
+        assert!(failure["failure-reason-code"].is_string(), "{report}");
     }
     let (report, message) = told("nopolicy");
     let policy = json!({ "policy-type": "no-policy-found", "policy-domain": "nopolicy.test" });

@@ -193,7 +193,7 @@ impl Task {
         sighting.is_report = self.agent.job().is_some_and(|job| {
             matches!(&job.message.reverse_path, ReversePath::Mailbox(sender) if sender == from)
         });
-        if let Some(failure) = &mut sighting.failure {
+        for failure in &mut sighting.failures {
             failure.source = self.source;
         }
         self.services.sightings.add_connection(sighting);

@@ -15,7 +15,7 @@ use mail::{Client, Delivery, Failure, Outcome, Reply, Scope, Timestamp, TlsFacts
 use queue::{AgentId, Job, Moment, Reach, SiteHost};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, HopAddress, NextHop, Plan, Question, Routes,
-    Security, Site, StsPolicy, TlsDemand, resolve,
+    Security, Site, TlsDemand, resolve,
 };
 use smtp::Said;
 
@@ -66,8 +66,8 @@ pub struct Agent {
     promised: TlsDemand,
     /// Hosts that offered encryption which then did not come about, and where nobody demands it.
     in_clear: Vec<HopAddress>,
-    /// The MTA-STS policy by which the hops were found.
-    sts: Option<Arc<StsPolicy>>,
+    /// What was known of the domain's MTA-STS policy when the hops were found.
+    sts: Option<encryption::Sts>,
     /// The last connection, as it is told with a job.
     bond: Option<Bond>,
     /// Of which server it was told last that it has taken MAIL.
@@ -623,7 +623,7 @@ impl Agent {
         self.random = random;
         self.promised = self.demand;
         self.sts = match &*self.site.next_hop {
-            NextHop::Mx(domain) => encryption::sts_policy(domain, &answers).cloned(),
+            NextHop::Mx(domain) => encryption::sts(domain, &answers).cloned(),
             _ => None,
         };
         match plan {

@@ -10,6 +10,7 @@ pub(crate) mod pretend;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +62,34 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// Why there was no whole answer.
+#[derive(Debug)]
+pub(crate) struct NoAnswer {
+    /// In words.
+    pub why: String,
+    /// The server's certificate is not to be trusted.
+    pub untrusted: bool,
+}
+
+impl From<String> for NoAnswer {
+    fn from(why: String) -> Self {
+        let untrusted = false;
+        Self { why, untrusted }
+    }
+}
+
+impl From<&str> for NoAnswer {
+    fn from(why: &str) -> Self {
+        why.to_owned().into()
+    }
+}
+
+impl From<NoAnswer> for String {
+    fn from(no_answer: NoAnswer) -> Self {
+        no_answer.why
+    }
+}
+
 /// What is sent along with a request.
 struct Sent<'a> {
     kind: &'static str,
@@ -88,19 +117,19 @@ impl Https {
     /// # Errors
     /// There was no whole answer within `cost`; why.
     pub async fn get(&self, url: &str, cost: Cost) -> Result<Answer, String> {
-        self.get_where(url, cost, &|_| true).await
+        Ok(self.get_where(url, cost, &|_| true).await?)
     }
 
     /// GET, from an address that is `allowed` and no other: for a URL that a stranger made.
     ///
     /// # Errors
     /// There was no whole answer within `cost`; why.
-    pub async fn get_where(
+    pub(crate) async fn get_where(
         &self,
         url: &str,
         cost: Cost,
         allowed: &Allowed<'_>,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, NoAnswer> {
         self.send(Method::GET, url, None, cost, allowed).await
     }
 
@@ -133,8 +162,8 @@ impl Https {
             body: Bytes::from(form(fields)),
             proof,
         };
-        self.send(Method::POST, url, Some(sent), cost, &|_| true)
-            .await
+        let answer = self.send(Method::POST, url, Some(sent), cost, &|_| true);
+        Ok(answer.await?)
     }
 
     /// POST of octets of this media type, to an address that is `allowed` and no other: for a URL that
@@ -151,8 +180,8 @@ impl Https {
     ) -> Result<Answer, String> {
         let proof = None;
         let sent = Sent { kind, body, proof };
-        self.send(Method::POST, url, Some(sent), cost, allowed)
-            .await
+        let answer = self.send(Method::POST, url, Some(sent), cost, allowed);
+        Ok(answer.await?)
     }
 
     async fn send(
@@ -162,7 +191,7 @@ impl Https {
         sent: Option<Sent<'_>>,
         cost: Cost,
         allowed: &Allowed<'_>,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, NoAnswer> {
         let uri: Uri = url.parse().map_err(|_| format!("{url} is no URL"))?;
         let request = request(method, &uri, sent)?;
         let answer = self.perform(&uri, request, cost, allowed).await?;
@@ -187,7 +216,8 @@ impl Https {
                 request.headers_mut().insert(name, value.clone());
             }
         }
-        self.perform(&parts.uri, request, cost, &|_| true).await
+        let answer = self.perform(&parts.uri, request, cost, &|_| true);
+        Ok(answer.await?)
     }
 
     async fn perform(
@@ -196,15 +226,18 @@ impl Https {
         request: Request<Full<Bytes>>,
         cost: Cost,
         allowed: &Allowed<'_>,
-    ) -> Result<Response<Bytes>, String> {
+    ) -> Result<Response<Bytes>, NoAnswer> {
         let work = async {
             let stream = self.connect(uri, allowed).await?;
-            exchange_whole(stream, request, cost.body_bytes_max).await
+            Ok(exchange_whole(stream, request, cost.body_bytes_max).await?)
         };
         let host = uri.host().unwrap_or_default();
         match timeout(cost.timeout, work).await {
-            Ok(answer) => answer.map_err(|why| format!("{host}: {why}")),
-            Err(_) => Err(format!("{host}: no answer in time")),
+            Ok(answer) => answer.map_err(|NoAnswer { why, untrusted }| NoAnswer {
+                why: format!("{host}: {why}"),
+                untrusted,
+            }),
+            Err(_) => Err(format!("{host}: no answer in time").into()),
         }
     }
 
@@ -212,7 +245,7 @@ impl Https {
         &self,
         uri: &Uri,
         allowed: &Allowed<'_>,
-    ) -> Result<TlsStream<TcpStream>, String> {
+    ) -> Result<TlsStream<TcpStream>, NoAnswer> {
         let host = uri.host().ok_or("the URL has no host")?;
         let port = uri.port_u16().unwrap_or(443);
         let stream = dial::dial_where(&self.resolver, host, port, allowed).await?;
@@ -222,8 +255,17 @@ impl Https {
         TlsConnector::from(Arc::clone(&self.tls))
             .connect(name, stream)
             .await
-            .map_err(|error| format!("TLS: {}", plain(&error)))
+            .map_err(|error| NoAnswer {
+                why: format!("TLS: {}", plain(&error)),
+                untrusted: is_distrust(&error),
+            })
     }
+}
+
+/// Whether a handshake failed because the server's certificate is not to be trusted.
+fn is_distrust(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(error, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn request(

@@ -154,7 +154,11 @@ impl Resolvers {
     async fn policy(&self, routes: &Routes, domain: &Domain) -> Answer {
         match self.policies.policy(domain, routes).await {
             Sts::None => Answer::NoData { secure: false },
-            Sts::Policy(policy) => Answer::MtaSts(policy),
+            Sts::Policy(policy) => Answer::MtaSts(Ok(policy)),
+            Sts::Flawed(flaw) => {
+                tracing::info!(%domain, why = &*flaw.why, "the MTA-STS policy cannot be had");
+                Answer::MtaSts(Err(flaw))
+            }
             Sts::CannotTell(why) => {
                 tracing::info!(%domain, why, "the MTA-STS policy cannot be found out");
                 Answer::NoData { secure: false }

@@ -16,12 +16,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mail::Domain;
-use route::{Routes, StsPolicy};
+use route::{Routes, StsFlaw, StsFlawKind, StsPolicy};
 
-use crate::https::{Cost, Https};
+use crate::https::{Cost, Https, NoAnswer};
 use crate::resolver::{Lookup, Resolver};
 
-use policy::Policy;
 use turns::{Late, Turns};
 
 /// Octets of all policies kept, roughly.
@@ -55,9 +54,12 @@ pub enum Sts {
     None,
     /// The domain has this policy.
     Policy(Arc<StsPolicy>),
-    /// It could not be found out, and none is remembered; why. RFC 8461 section 3.3: "senders MUST
-    /// continue with delivery as though the domain has not implemented MTA-STS"; the reason is for
-    /// the log.
+    /// It has one that cannot be had, and none is remembered. RFC 8461 section 3.3: "senders MUST
+    /// continue with delivery as though the domain has not implemented MTA-STS"; the domain may want
+    /// to hear of it (RFC 8460 section 4.3.2.2).
+    Flawed(StsFlaw),
+    /// Whether it has one could not be found out, or there was no time to fetch it, and none is
+    /// remembered; why, for the log.
     CannotTell(Box<str>),
 }
 
@@ -76,14 +78,14 @@ pub struct MtaSts {
 #[derive(Debug)]
 struct Kept {
     id: Box<str>,
-    policy: Arc<Policy>,
+    policy: Arc<StsPolicy>,
 }
 
-type Fetched = Result<Arc<Policy>, NotFetched>;
+type Fetched = Result<Arc<StsPolicy>, NotFetched>;
 
 #[derive(Debug, Clone)]
 struct NotFetched {
-    why: Box<str>,
+    why: Sts,
     /// For how long it is not tried again.
     kept: Duration,
 }
@@ -129,7 +131,7 @@ impl MtaSts {
 
     fn at_port(resolver: Arc<Resolver>, https: Https, port: u16) -> Self {
         let weigh = |domain: &Domain, kept: &Arc<Kept>| {
-            let text: usize = kept.policy.rules.mx.iter().map(|mx| mx.len() + 16).sum();
+            let text: usize = kept.policy.mx.iter().map(|mx| mx.len() + 16).sum();
             u32::try_from(ENTRY_BYTES + domain.as_str().len() + text).unwrap_or(u32::MAX)
         };
         Self {
@@ -162,11 +164,11 @@ impl MtaSts {
             return known(kept, Sts::None);
         };
         if let Some(kept) = kept.as_ref().filter(|kept| *kept.id == *id) {
-            return Sts::Policy(Arc::clone(&kept.policy.rules));
+            return Sts::Policy(Arc::clone(&kept.policy));
         }
         match self.fetched(domain, id, routes).await {
-            Ok(policy) => Sts::Policy(Arc::clone(&policy.rules)),
-            Err(not_fetched) => known(kept, Sts::CannotTell(not_fetched.why)),
+            Ok(policy) => Sts::Policy(policy),
+            Err(not_fetched) => known(kept, not_fetched.why),
         }
     }
 
@@ -196,17 +198,20 @@ impl MtaSts {
         let fetch = self.fetch(domain, routes);
         let (why, kept) = match self.turns.within(DEADLINE, domain, fetch).await {
             Ok(Ok(policy)) => return Ok(policy),
-            Ok(Err(why)) => (why.into(), FAILURE_TTL),
+            Ok(Err(flaw)) => (Sts::Flawed(flaw), FAILURE_TTL),
             Err(Late::NotDone) => {
                 let why = format!("mta-sts.{domain}: no answer in time");
-                (why.into(), FAILURE_TTL)
+                (Sts::Flawed(flaw(StsFlawKind::Fetch, why)), FAILURE_TTL)
             }
-            Err(Late::NoTurn) => ("too many policies are being fetched".into(), NO_TURN_TTL),
+            Err(Late::NoTurn) => {
+                let why = "too many policies are being fetched";
+                (Sts::CannotTell(why.into()), NO_TURN_TTL)
+            }
         };
         Err(NotFetched { why, kept })
     }
 
-    async fn fetch(&self, domain: &Domain, routes: &Routes) -> Result<Arc<Policy>, String> {
+    async fn fetch(&self, domain: &Domain, routes: &Routes) -> Result<Arc<StsPolicy>, StsFlaw> {
         // The port is 443 but in tests.
         let port = match self.port {
             443 => String::new(),
@@ -214,30 +219,44 @@ impl MtaSts {
         };
         let url = format!("https://mta-sts.{domain}{port}/.well-known/mta-sts.txt");
         let allowed = |address| routes.lets_strangers_name(address);
-        let answer = self.https.get_where(&url, COST, &allowed).await?;
+        let answer = self.https.get_where(&url, COST, &allowed).await;
+        let answer = answer.map_err(|NoAnswer { why, untrusted }| match untrusted {
+            true => flaw(StsFlawKind::Untrusted, why),
+            false => flaw(StsFlawKind::Fetch, why),
+        })?;
         // RFC 8461 section 3.3: "HTTP 3xx redirects MUST NOT be followed", and only 200 brings a
         // policy.
         if answer.status != 200 {
-            return Err(format!("mta-sts.{domain} answered {}", answer.status));
+            let why = format!("mta-sts.{domain} answered {}", answer.status);
+            return Err(flaw(StsFlawKind::Fetch, why));
         }
         // RFC 8461 section 3.2 wants it checked, so that files which users can upload to a web site
         // are no policy.
         if answer.media_type != "text/plain" {
-            return Err(format!("the policy of {domain} is not text/plain"));
+            return Err(invalid(format!("the policy of {domain} is not text/plain")));
         }
         let text = str::from_utf8(&answer.body)
-            .map_err(|_| format!("the policy of {domain} is no text"))?;
-        let policy = Policy::parse(text);
-        let policy = policy.map_err(|why| format!("the policy of {domain} is invalid: {why}"))?;
-        Ok(Arc::new(policy))
+            .map_err(|_| invalid(format!("the policy of {domain} is no text")))?;
+        let rules = policy::parse(text)
+            .map_err(|why| invalid(format!("the policy of {domain} is invalid: {why}")))?;
+        Ok(Arc::new(rules))
     }
+}
+
+fn flaw(kind: StsFlawKind, why: String) -> StsFlaw {
+    let why = why.into();
+    StsFlaw { kind, why }
+}
+
+fn invalid(why: String) -> StsFlaw {
+    flaw(StsFlawKind::Invalid, why)
 }
 
 /// RFC 8461 section 5.1: what was fetched once holds while it has not expired, even when the record
 /// is gone or the host does not answer.
 fn known(kept: Option<Arc<Kept>>, otherwise: Sts) -> Sts {
     match kept {
-        Some(kept) => Sts::Policy(Arc::clone(&kept.policy.rules)),
+        Some(kept) => Sts::Policy(Arc::clone(&kept.policy)),
         None => otherwise,
     }
 }

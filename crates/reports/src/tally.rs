@@ -466,7 +466,7 @@ mod tests {
         };
         tally.add_connection(TlsSighting {
             policy: policy.clone(),
-            failure: None,
+            failures: Vec::new(),
             is_report: false,
         });
         let octets = tally.to_octets();

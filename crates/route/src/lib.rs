@@ -50,5 +50,5 @@ pub use routes::{Routes, SiteOptions, Via};
 pub use security::{Security, TlsDemand, TlsaRecord};
 pub use send_rate::{RateUnit, SendRate};
 pub use site::{HostAt, HostSpec, NextHop, Site};
-pub use sts::{StsMode, StsPolicy};
+pub use sts::{StsFlaw, StsFlawKind, StsMode, StsPolicy};
 pub use ways::{ADDRESSES_PER_HOST_MAX, HOPS_MAX, MX_HOSTS_MAX};

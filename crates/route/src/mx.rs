@@ -106,7 +106,7 @@ impl<'a> Ways<'a> {
             return None;
         }
         match self.answers.get(&Question::MtaSts(domain.clone()))? {
-            Answer::MtaSts(policy) => Some(policy),
+            Answer::MtaSts(policy) => policy.as_deref().ok(),
             Answer::Mx { .. } | Answer::Addresses { .. } | Answer::Tlsa { .. } => None,
             Answer::NoData { .. } | Answer::NoSuchName | Answer::Failed(_) => None,
         }

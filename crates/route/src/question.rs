@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mail::Domain;
 
-use crate::{StsPolicy, TlsaRecord};
+use crate::{StsFlaw, StsPolicy, TlsaRecord};
 
 /// What routing must know of the world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,9 +53,9 @@ pub enum Answer {
         /// They, the unusable ones among them.
         records: Vec<TlsaRecord>,
     },
-    /// A policy, fresh or kept within its `max_age`. No policy, or none that could be fetched, is
-    /// [`Answer::NoData`] (RFC 8461 section 5.1).
-    MtaSts(Arc<StsPolicy>),
+    /// A policy, fresh or kept within its `max_age`; or why the one that is announced cannot be had,
+    /// which for delivery is the same as [`Answer::NoData`], no policy (RFC 8461 section 5.1).
+    MtaSts(Result<Arc<StsPolicy>, StsFlaw>),
     /// The name exists but has no such records.
     NoData {
         /// Whether DNSSEC vouches for them.

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use mail::Domain;
 
 /// An MTA-STS policy (RFC 8461 section 3.2), as far as choosing hosts needs it.
@@ -7,6 +10,28 @@ pub struct StsPolicy {
     pub mode: StsMode,
     /// `mx1.example.com`, or `*.example.com` for any one label in front; in any case of letters.
     pub mx: Vec<Box<str>>,
+    /// For how long it may be kept.
+    pub max_age: Duration,
+}
+
+/// A domain says in DNS that it has a policy, and there is none to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StsFlaw {
+    /// What is in the way.
+    pub kind: StsFlawKind,
+    /// The same in words.
+    pub why: Arc<str>,
+}
+
+/// Why there is no policy where there should be one (RFC 8460 section 4.3.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StsFlawKind {
+    /// Its web server does not hand it out.
+    Fetch,
+    /// What it hands out is no policy.
+    Invalid,
+    /// Its certificate is not to be trusted.
+    Untrusted,
 }
 
 /// `mode` of an MTA-STS policy.
@@ -60,6 +85,7 @@ mod tests {
             let policy = StsPolicy {
                 mode: StsMode::Enforce,
                 mx: vec![pattern.into()],
+                max_age: Duration::ZERO,
             };
             let host = Domain::parse(host).unwrap();
             assert_eq!(policy.lists(&host), expected, "{pattern} {host}");

@@ -1,11 +1,13 @@
 //! What is told of the encryption of connections, for the reports that domains ask for (RFC 8460).
 
+use std::sync::Arc;
+
 use delivery::{CertificateFlaw, HandshakeFault};
 use mail::{Domain, TlsFacts};
 use reports::{PolicyKind, TlsFailure, TlsPolicy, TlsSighting};
 use route::{
-    Answer, Answers, Assurance, DemandedBy, Hop, NextHop, Question, Security, StsMode, StsPolicy,
-    TlsaRecord,
+    Answer, Answers, Assurance, DemandedBy, Hop, NextHop, Question, Security, StsFlaw, StsFlawKind,
+    StsMode, StsPolicy, TlsaRecord,
 };
 
 use super::{Agent, Stage, Step};
@@ -16,6 +18,9 @@ const HOSTS_MAX: usize = 32;
 /// Why a connection is not as its domain's policy demands: the word of RFC 8460 section 4.3, and what
 /// there is to say beside it.
 pub(super) type Flaw = (&'static str, Option<String>);
+
+/// What is known of the MTA-STS policy of a domain that announces one.
+pub(super) type Sts = Result<Arc<StsPolicy>, StsFlaw>;
 
 /// "This indicates a general failure for a reason not matching a category above."
 const OTHER: &str = "validation-failure";
@@ -31,15 +36,25 @@ impl Agent {
         if !self.delivery.tells_encryption || hop.security == Security::None {
             return;
         }
-        let policy = policy(domain, hop, self.sts.as_deref());
-        let failure = flaw.map(|(kind, reason)| TlsFailure {
+        let policy = policy(domain, hop, self.sts.as_ref());
+        let flaw = flaw.map(|(kind, reason)| TlsFailure {
             kind: kind.to_owned(),
             destination: Some(hop.address.on_network().ip().to_canonical()),
             host: Some(hop.name.to_string()),
             reason,
             ..TlsFailure::default()
         });
-        self.told_of(policy, failure);
+        let flaw_of_policy = match (&self.sts, policy.kind) {
+            (Some(Err(flaw)), PolicyKind::Sts) => Some(TlsFailure {
+                kind: word(flaw.kind).to_owned(),
+                reason: Some(flaw.why.to_string()),
+                ..TlsFailure::default()
+            }),
+            _ => None,
+        };
+        // RFC 8460 section 4: one attempt may count for several kinds of failure.
+        let failures = flaw_of_policy.into_iter().chain(flaw);
+        self.told_of(policy, failures.collect());
     }
 
     /// Tells why there is no host that may be connected to, where a policy is the reason.
@@ -59,13 +74,13 @@ impl Agent {
             reason: Some(reason),
             ..TlsFailure::default()
         };
-        self.told_of(policy, Some(failure));
+        self.told_of(policy, vec![failure]);
     }
 
-    fn told_of(&mut self, policy: TlsPolicy, failure: Option<TlsFailure>) {
+    fn told_of(&mut self, policy: TlsPolicy, failures: Vec<TlsFailure>) {
         self.told.push_back(Step::Encryption(Box::new(TlsSighting {
             policy,
-            failure,
+            failures,
             is_report: false,
         })));
     }
@@ -122,7 +137,7 @@ fn unlisted() -> Flaw {
 }
 
 /// The policy that is applied to a hop of a domain.
-fn policy(domain: &Domain, hop: &Hop, sts: Option<&StsPolicy>) -> TlsPolicy {
+fn policy(domain: &Domain, hop: &Hop, sts: Option<&Sts>) -> TlsPolicy {
     match (hop.demanded_by, sts) {
         (DemandedBy::Dane, _) => {
             let records = match &hop.security {
@@ -134,7 +149,15 @@ fn policy(domain: &Domain, hop: &Hop, sts: Option<&StsPolicy>) -> TlsPolicy {
             };
             of_records(domain, &hop.name, records)
         }
-        (DemandedBy::MtaSts | DemandedBy::MtaStsTesting { .. }, Some(sts)) => of_sts(domain, sts),
+        (DemandedBy::MtaSts | DemandedBy::MtaStsTesting { .. }, Some(Ok(sts))) => {
+            of_sts(domain, sts)
+        }
+        // What it says is not known.
+        (DemandedBy::Configuration, Some(Err(_))) => TlsPolicy {
+            kind: PolicyKind::Sts,
+            domain: domain.as_str().to_owned(),
+            ..TlsPolicy::default()
+        },
         (DemandedBy::MtaSts | DemandedBy::MtaStsTesting { .. } | DemandedBy::Configuration, _) => {
             TlsPolicy {
                 kind: PolicyKind::NoPolicyFound,
@@ -165,7 +188,7 @@ fn of_records(domain: &Domain, host: &str, records: &[TlsaRecord]) -> TlsPolicy 
     }
 }
 
-/// The policy line by line, without its age, which is not known any more.
+/// The policy line by line, as the example in RFC 8460 section 4.4 has it.
 fn of_sts(domain: &Domain, sts: &StsPolicy) -> TlsPolicy {
     let mode = match sts.mode {
         StsMode::Enforce => "enforce",
@@ -179,10 +202,12 @@ fn of_sts(domain: &Domain, sts: &StsPolicy) -> TlsPolicy {
         .map(|mx| mx.to_string())
         .collect();
     let lines = ["version: STSv1".to_owned(), format!("mode: {mode}")].into_iter();
+    let age = format!("max_age: {}", sts.max_age.as_secs());
     TlsPolicy {
         kind: PolicyKind::Sts,
         lines: lines
             .chain(hosts.iter().map(|mx| format!("mx: {mx}")))
+            .chain([age])
             .collect(),
         domain: domain.as_str().to_owned(),
         hosts,
@@ -196,7 +221,8 @@ fn shut_out<'a>(
     domain: &Domain,
     answers: &'a Answers,
 ) -> Option<(TlsPolicy, &'static str, &'a Domain, String)> {
-    let sts = sts_policy(domain, answers).filter(|sts| sts.mode == StsMode::Enforce);
+    let sts = sts(domain, answers).and_then(|sts| sts.as_ref().ok());
+    let sts = sts.filter(|sts| sts.mode == StsMode::Enforce);
     if let (Some(sts), Some(Answer::Mx { records, .. })) =
         (sts, answers.get(&Question::Mx(domain.clone())))
     {
@@ -216,13 +242,19 @@ fn shut_out<'a>(
     })
 }
 
-/// The MTA-STS policy of a domain, if it has one.
-pub(super) fn sts_policy<'a>(
-    domain: &Domain,
-    answers: &'a Answers,
-) -> Option<&'a std::sync::Arc<StsPolicy>> {
+/// The word for it (RFC 8460 section 4.3.2.2).
+fn word(kind: StsFlawKind) -> &'static str {
+    match kind {
+        StsFlawKind::Fetch => "sts-policy-fetch-error",
+        StsFlawKind::Invalid => "sts-policy-invalid",
+        StsFlawKind::Untrusted => "sts-webpki-invalid",
+    }
+}
+
+/// What was answered about the MTA-STS policy of a domain, if it announces one.
+pub(super) fn sts<'a>(domain: &Domain, answers: &'a Answers) -> Option<&'a Sts> {
     match answers.get(&Question::MtaSts(domain.clone())) {
-        Some(Answer::MtaSts(policy)) => Some(policy),
+        Some(Answer::MtaSts(sts)) => Some(sts),
         _ => None,
     }
 }
@@ -257,35 +289,48 @@ mod tests {
             base: domain("mx.a.test"),
             records: [record].into(),
         };
-        let sts = StsPolicy {
+        let sts = Ok(Arc::new(StsPolicy {
             mode: StsMode::Enforce,
             mx: vec!["*.a.test".into()],
-        };
-        let sts_lines = "version: STSv1 / mode: enforce / mx: *.a.test";
+            max_age: std::time::Duration::from_secs(86_400),
+        }));
+        let lost = Err(StsFlaw {
+            kind: StsFlawKind::Fetch,
+            why: "why".into(),
+        });
+        let sts_lines = "version: STSv1 / mode: enforce / mx: *.a.test / max_age: 86400";
         let none = Security::Opportunistic;
-        for (hop, expected) in [
+        let testing = DemandedBy::MtaStsTesting { listed: false };
+        for (demanded_by, security, sts, expected) in [
             (
-                hop(DemandedBy::Dane, dane),
+                DemandedBy::Dane,
+                dane.clone(),
+                &sts,
                 ["tlsa", "3 1 1 1FA0", "mx.a.test"],
             ),
+            // DANE counts before MTA-STS.
             (
-                hop(DemandedBy::Dane, Security::Required),
+                DemandedBy::Dane,
+                Security::Required,
+                &lost,
                 ["tlsa", "", "mx.a.test"],
             ),
             (
-                hop(DemandedBy::MtaSts, none.clone()),
+                DemandedBy::MtaSts,
+                none.clone(),
+                &sts,
                 ["sts", sts_lines, "*.a.test"],
             ),
+            (testing, none.clone(), &sts, ["sts", sts_lines, "*.a.test"]),
             (
-                hop(DemandedBy::MtaStsTesting { listed: false }, none.clone()),
-                ["sts", sts_lines, "*.a.test"],
-            ),
-            (
-                hop(DemandedBy::Configuration, none),
+                DemandedBy::Configuration,
+                none.clone(),
+                &sts,
                 ["no-policy-found", "", ""],
             ),
+            (DemandedBy::Configuration, none, &lost, ["sts", "", ""]),
         ] {
-            let told = policy(&domain("a.test"), &hop, Some(&sts));
+            let told = policy(&domain("a.test"), &hop(demanded_by, security), Some(sts));
             let (lines, hosts) = (told.lines.join(" / "), told.hosts.join(" / "));
             assert_eq!([told.kind.as_str(), &*lines, &*hosts], expected);
             assert_eq!(told.domain, "a.test");
@@ -314,7 +359,7 @@ mod tests {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             group: "X25519",
-            certificate: Some(std::sync::Arc::new(Certificate {
+            certificate: Some(Arc::new(Certificate {
                 sha256: [0; 32],
                 key_sha256: None,
                 names: [Box::from(name)].into(),

@@ -1440,7 +1440,7 @@ fn a_host_that_does_not_encrypt_is_told_of_where_somebody_asks() {
     let Step::Encryption(told) = agent.step_as_nobody(NOW) else {
         panic!("it is not told");
     };
-    let failure = told.failure.expect("it failed");
+    let failure = &told.failures[0];
     assert_eq!(
         (&*failure.kind, failure.destination, &*told.policy.domain),
         (

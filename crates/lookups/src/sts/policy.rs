@@ -1,6 +1,5 @@
 //! The text of MTA-STS: the record in DNS and the policy behind it (RFC 8461 section 3).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use mail::Domain;
@@ -13,52 +12,42 @@ const MAX_AGE_SECONDS_MAX: u64 = 31_557_600;
 /// RFC 8461 section 3.1: 1*32(ALPHA / DIGIT).
 const ID_LEN_MAX: usize = 32;
 
-/// A policy, and for how long it may be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Policy {
-    /// What it demands.
-    pub rules: Arc<StsPolicy>,
-    /// For how long it may be kept.
-    pub max_age: Duration,
-}
-
-impl Policy {
-    /// Reads a policy.
-    ///
-    /// # Errors
-    /// Why it is none.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut version = None;
-        let mut mode = None;
-        let mut max_age = None;
-        let mut mx = Vec::new();
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let (key, value) = line.split_once(':').ok_or("a line without a colon")?;
-            let value = value.trim();
-            // RFC 8461 section 3.2: of a field that may not be repeated, only the first counts.
-            match key.trim_end() {
-                "version" => drop(version.get_or_insert(value)),
-                "mode" => drop(mode.get_or_insert(value)),
-                "max_age" => drop(max_age.get_or_insert(value)),
-                "mx" => mx.push(pattern(value)?),
-                _ => {}
-            }
+/// Reads a policy.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn parse(text: &str) -> Result<StsPolicy, String> {
+    let mut version = None;
+    let mut mode = None;
+    let mut max_age = None;
+    let mut mx = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (key, value) = line.split_once(':').ok_or("a line without a colon")?;
+        let value = value.trim();
+        // RFC 8461 section 3.2: of a field that may not be repeated, only the first counts.
+        match key.trim_end() {
+            "version" => drop(version.get_or_insert(value)),
+            "mode" => drop(mode.get_or_insert(value)),
+            "max_age" => drop(max_age.get_or_insert(value)),
+            "mx" => mx.push(pattern(value)?),
+            _ => {}
         }
-        if version != Some("STSv1") {
-            return Err("it does not say version: STSv1".to_owned());
-        }
-        let mode = mode_of(mode.ok_or("it has no mode")?)?;
-        if mx.is_empty() && mode != StsMode::None {
-            return Err("it names no mx".to_owned());
-        }
-        if mx.len() > PATTERNS_MAX {
-            return Err("it names too many mx".to_owned());
-        }
-        Ok(Self {
-            rules: Arc::new(StsPolicy { mode, mx }),
-            max_age: age(max_age.ok_or("it has no max_age")?)?,
-        })
     }
+    if version != Some("STSv1") {
+        return Err("it does not say version: STSv1".to_owned());
+    }
+    let mode = mode_of(mode.ok_or("it has no mode")?)?;
+    if mx.is_empty() && mode != StsMode::None {
+        return Err("it names no mx".to_owned());
+    }
+    if mx.len() > PATTERNS_MAX {
+        return Err("it names too many mx".to_owned());
+    }
+    Ok(StsPolicy {
+        mode,
+        mx,
+        max_age: age(max_age.ok_or("it has no max_age")?)?,
+    })
 }
 
 fn mode_of(text: &str) -> Result<StsMode, String> {
@@ -114,14 +103,14 @@ mod tests {
 
     #[test]
     fn the_example_of_the_rfc() {
-        let policy = Policy::parse(GOOD).unwrap();
-        let mx: Vec<_> = policy.rules.mx.iter().map(|p| &**p).collect();
+        let policy = parse(GOOD).unwrap();
+        let mx: Vec<_> = policy.mx.iter().map(|p| &**p).collect();
         assert_eq!(mx, ["mail.example.com", "*.example.net"]);
         assert_eq!(
-            (policy.rules.mode, policy.max_age),
+            (policy.mode, policy.max_age),
             (StsMode::Enforce, Duration::from_secs(604_800))
         );
-        assert_eq!(Policy::parse(&GOOD.replace("\r\n", "\n")), Ok(policy));
+        assert_eq!(parse(&GOOD.replace("\r\n", "\n")), Ok(policy));
     }
 
     #[test]
@@ -140,10 +129,10 @@ mod tests {
             ("mode: enforce", "<html>"),
         ];
         for (good, bad) in cases {
-            assert!(Policy::parse(&GOOD.replace(good, bad)).is_err(), "{bad}");
+            assert!(parse(&GOOD.replace(good, bad)).is_err(), "{bad}");
         }
         let many = GOOD.to_owned() + &"mx: a.example\n".repeat(PATTERNS_MAX);
-        assert!(Policy::parse(&many).is_err());
+        assert!(parse(&many).is_err());
     }
 
     #[test]
@@ -153,10 +142,10 @@ mod tests {
             "version:STSv1\nmode:testing\nmx:a.example\nmax_age:4294967295\nfuture: yes: no\n\n",
             "version: STSv1\nmode: enforce\nmode: none\nmx: a.example\nmax_age: 1",
         ];
-        let parsed = cases.map(|text| Policy::parse(text).unwrap());
-        assert_eq!(parsed[0].rules.mode, StsMode::None);
+        let parsed = cases.map(|text| parse(text).unwrap());
+        assert_eq!(parsed[0].mode, StsMode::None);
         assert_eq!(parsed[1].max_age, Duration::from_secs(MAX_AGE_SECONDS_MAX));
-        assert_eq!(parsed[2].rules.mode, StsMode::Enforce);
+        assert_eq!(parsed[2].mode, StsMode::Enforce);
     }
 
     #[test]

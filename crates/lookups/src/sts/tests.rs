@@ -62,14 +62,21 @@ impl Scene {
         match self.sts.policy(&self.domain, &self.routes).await {
             Sts::None => None,
             Sts::Policy(policy) => Some(policy.mode),
-            Sts::CannotTell(why) => panic!("{why}"),
+            other @ (Sts::Flawed(_) | Sts::CannotTell(_)) => panic!("{other:?}"),
         }
     }
 
     async fn why(&self) -> Box<str> {
         match self.sts.policy(&self.domain, &self.routes).await {
             Sts::CannotTell(why) => why,
-            known @ (Sts::None | Sts::Policy(_)) => panic!("{known:?}"),
+            known => panic!("{known:?}"),
+        }
+    }
+
+    async fn flaw(&self) -> (StsFlawKind, Arc<str>) {
+        match self.sts.policy(&self.domain, &self.routes).await {
+            Sts::Flawed(flaw) => (flaw.kind, flaw.why),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -130,19 +137,26 @@ async fn no_record_is_no_policy_and_asks_no_host() {
 async fn what_the_host_must_not_answer() {
     let big = POLICY.to_owned() + &"x: y\n".repeat(20_000);
     let cases = [
-        (404, "text/plain", POLICY, "404"),
-        (302, "text/plain", POLICY, "302"),
-        (200, "text/html", POLICY, "text/plain"),
-        (200, "text/plain", "nothing", "invalid"),
-        (200, "text/plain", &big, "limit"),
+        (404, "text/plain", POLICY, StsFlawKind::Fetch, "404"),
+        (302, "text/plain", POLICY, StsFlawKind::Fetch, "302"),
+        (200, "text/html", POLICY, StsFlawKind::Invalid, "text/plain"),
+        (
+            200,
+            "text/plain",
+            "nothing",
+            StsFlawKind::Invalid,
+            "invalid",
+        ),
+        (200, "text/plain", &big, StsFlawKind::Fetch, "limit"),
     ];
-    for (status, kind, body, part) in cases {
+    for (status, kind, body, expected, part) in cases {
         let scene = scene().await;
         scene.replies(status, kind, body);
-        assert!(scene.why().await.contains(part), "{part}");
+        let (kind, why) = scene.flaw().await;
+        assert!(kind == expected && why.contains(part), "{kind:?} {why}");
         // It is not asked again for each message.
         scene.replies(200, "text/plain", POLICY);
-        scene.why().await;
+        scene.flaw().await;
         assert_eq!(scene.server.requests().len(), 1);
     }
 }
@@ -151,10 +165,25 @@ async fn what_the_host_must_not_answer() {
 async fn a_policy_host_inside_our_network_is_not_connected_to() {
     let mut scene = scene().await;
     scene.routes = routes(&["10.0.0.0/8"]);
-    let why = scene.why().await;
+    let (kind, why) = scene.flaw().await;
+    assert_eq!(kind, StsFlawKind::Fetch);
     assert!(
         why.contains("127.0.0.1, which is private or our own"),
         "{why}"
     );
+    assert!(scene.server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_policy_host_with_a_certificate_for_another_name_is_not_trusted() {
+    let mut scene = scene().await;
+    scene.domain = Domain::parse("b.example").unwrap();
+    scene.changes(&[
+        ("_mta-sts.b.example", Data::Txt("v=STSv1; id=1")),
+        ("mta-sts.b.example", Data::A([127, 0, 0, 1])),
+    ]);
+    scene.sts.https = scene.server.client(scene.dns.resolver());
+    let (kind, why) = scene.flaw().await;
+    assert_eq!(kind, StsFlawKind::Untrusted, "{why}");
     assert!(scene.server.requests().is_empty());
 }

@@ -19,8 +19,8 @@ const ROW_OCTETS: usize = 256;
 pub struct TlsSighting {
     /// The policy that was applied, its domain in it; its counts and failures say nothing.
     pub policy: TlsPolicy,
-    /// Why the connection was not as the policy demands; its count says nothing. `None`: it was.
-    pub failure: Option<TlsFailure>,
+    /// Why the connection was not as the policy demands; their counts say nothing. Empty: it was.
+    pub failures: Vec<TlsFailure>,
     /// It was made for a report of ours. That alone is never told of: two relays would send each
     /// other a report a day for ever, each about the delivery of the last.
     pub is_report: bool,
@@ -46,7 +46,7 @@ impl TlsTally {
     pub(crate) fn add(&mut self, sighting: TlsSighting) -> bool {
         let TlsSighting {
             policy,
-            failure,
+            failures,
             is_report,
         } = sighting;
         let is_full = self.octets >= OCTETS_MAX;
@@ -76,20 +76,22 @@ impl TlsTally {
         let Some(counted) = policies.get_mut(known) else {
             return false;
         };
-        let Some(failure) = failure else {
-            counted.successful = counted.successful.saturating_add(1);
-            return true;
+        let number = match failures.is_empty() {
+            true => &mut counted.successful,
+            false => &mut counted.failed,
         };
-        counted.failed = counted.failed.saturating_add(1);
-        let mut failures = counted.failures.iter_mut();
-        if let Some(known) = failures.find(|known| known.is_same(&failure)) {
-            known.count = known.count.saturating_add(1);
-        } else if !is_full && counted.failures.len() < FAILURES_MAX {
-            self.octets += failure.octets();
-            counted.failures.push(TlsFailure {
-                count: 1,
-                ..failure
-            });
+        *number = number.saturating_add(1);
+        for failure in failures {
+            let mut known = counted.failures.iter_mut();
+            if let Some(known) = known.find(|known| known.is_same(&failure)) {
+                known.count = known.count.saturating_add(1);
+            } else if !is_full && counted.failures.len() < FAILURES_MAX {
+                self.octets += failure.octets();
+                counted.failures.push(TlsFailure {
+                    count: 1,
+                    ..failure
+                });
+            }
         }
         true
     }
@@ -175,11 +177,14 @@ mod tests {
                 hosts: vec![mx.to_owned()],
                 ..TlsPolicy::default()
             },
-            failure: failure.map(|kind| TlsFailure {
-                kind: kind.to_owned(),
-                host: Some(mx.to_owned()),
-                ..TlsFailure::default()
-            }),
+            failures: failure
+                .into_iter()
+                .map(|kind| TlsFailure {
+                    kind: kind.to_owned(),
+                    host: Some(mx.to_owned()),
+                    ..TlsFailure::default()
+                })
+                .collect(),
             is_report: false,
         }
     }

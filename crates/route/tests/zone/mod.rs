@@ -69,7 +69,7 @@ fn add(answer: &mut Answer, owner: &Domain, kind: &str, values: &[&str], signed:
                 records: vec![tlsa(values)],
             };
         }
-        ("STS", _) => *answer = Answer::MtaSts(policy(values).into()),
+        ("STS", _) => *answer = Answer::MtaSts(Ok(policy(values).into())),
         _ => {
             *answer = Answer::Addresses {
                 list: values.iter().map(|v| v.parse().unwrap()).collect(),
@@ -101,6 +101,7 @@ fn policy(values: &[&str]) -> StsPolicy {
             _ => StsMode::None,
         },
         mx: values[1..].iter().map(|v| (*v).into()).collect(),
+        max_age: std::time::Duration::ZERO,
     }
 }
 

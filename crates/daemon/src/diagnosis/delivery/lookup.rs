@@ -51,7 +51,8 @@ fn found(answer: &Answer) -> String {
             list.join(", ")
         }
         Answer::Tlsa { records, .. } => format!("records: {}", records.len()),
-        Answer::MtaSts(policy) => policy_words(policy),
+        Answer::MtaSts(Ok(policy)) => policy_words(policy),
+        Answer::MtaSts(Err(flaw)) => flaw.why.to_string(),
         Answer::NoData { .. } => "none".to_owned(),
         Answer::NoSuchName => "no such name".to_owned(),
         Answer::Failed(why) => why.to_string(),

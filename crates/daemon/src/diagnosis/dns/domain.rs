@@ -152,12 +152,17 @@ async fn sts(inquiries: &Inquiries, domain: &Domain, hosts: &[Domain]) -> Findin
     if !texts.iter().any(|text| text.starts_with("v=STSv1")) {
         return finding(Mark::Note, "no policy");
     }
-    let Answer::MtaSts(policy) = inquiries
-        .route_answer(&Question::MtaSts(domain.clone()))
-        .await
-    else {
-        let text = "a record, and no policy behind it that can be fetched";
-        return finding(Mark::Fail, text);
+    let question = Question::MtaSts(domain.clone());
+    let policy = match inquiries.route_answer(&question).await {
+        Answer::MtaSts(Ok(policy)) => policy,
+        other => {
+            let why = match &other {
+                Answer::MtaSts(Err(flaw)) => &*flaw.why,
+                _ => "it cannot be fetched now",
+            };
+            let text = format!("a record, and no policy behind it that counts: {why}");
+            return finding(Mark::Fail, &text);
+        }
     };
     match hosts.iter().find(|host| !policy.lists(host)) {
         Some(host) => finding(
