@@ -45,7 +45,7 @@ const fn domain(name: &'static str, policy: &'static str, mx: &'static str) -> D
     Domain { name, policy, mx }
 }
 
-const DOMAINS: [Domain; 7] = [
+const DOMAINS: [Domain; 8] = [
     domain(
         "good",
         "mode: enforce\r\nmx: *.right.test",
@@ -73,6 +73,12 @@ const DOMAINS: [Domain; 7] = [
         "MX 10 mx.wrong",
     ),
     domain("nopolicy", "", "MX 10 mx.wrong"),
+    // Nothing gets there.
+    domain(
+        "reader",
+        "mode: enforce\r\nmx: mx.else.test",
+        "MX 10 mx.right",
+    ),
     domain("invalid", "mode: please", "MX 10 mx.right"),
 ];
 

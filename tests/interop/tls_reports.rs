@@ -1,5 +1,5 @@
 //! Domains are told how connections to their mail servers were encrypted: by mail, signed, and by HTTPS;
-//! what MTA-STS made of it; and no report causes another.
+//! what MTA-STS made of it. Reports get through where no other mail does, and none causes another.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ const SPOKEN_OF: [&str; 7] = [
 fn setup() -> Setup {
     Setup::with(&|network| {
         let mut zone = format!(
-            "reports.good A {}\nreader MX 10 mx.right\n\
+            "reports.good A {}\n\
              _smtp._tls.reader TXT \"v=TLSRPTv1; rua=mailto:reader@reader.test\"\n\
              _smtp._tls.good TXT \"v=TLSRPTv1; rua=mailto:good@reader.test,https://reports.good.test/tls\"\n",
             network.host(POLICY_HOST)
@@ -84,7 +84,8 @@ fn domains_that_ask_for_it_are_told_once_a_day_how_connections_were_encrypted() 
     for name in SPOKEN_OF.into_iter().chain(["good", "skip"]) {
         send(&relay, name, name);
     }
-    for name in ["badname", "hijacked"] {
+    send(&relay, "reader", "plain");
+    for name in ["badname", "hijacked", "reader"] {
         relay.wait_for_deferral(&format!("bob@{name}.test"));
         let to = format!("to:bob@{name}.test");
         relay
@@ -212,13 +213,13 @@ fn domains_that_ask_for_it_are_told_once_a_day_how_connections_were_encrypted() 
         "{shown}"
     );
 
-    // On the next day nothing but these reports went to the one domain: it is not told of them.
+    // By mail nobody but reports gets to where they go, and nothing is told of that.
     relay.wait_until_empty();
     send(&relay, "testing", "again");
     relay.wait_until_empty();
     relay.stop();
     let kept = age(&relay);
-    assert!(kept.contains("reader.test"), "{kept}");
+    assert!(!kept.contains("reader.test"), "{kept}");
     relay.run();
     let about = |domain: &str| {
         let reports = setup.right.entries("message").into_iter();
@@ -231,5 +232,5 @@ fn domains_that_ask_for_it_are_told_once_a_day_how_connections_were_encrypted() 
     until("the last report of the day", seconds(20), || {
         (about("testing") == 2).then_some(())
     });
-    assert_eq!((about("good"), about("reader")), (1, 0));
+    assert_eq!(about("good"), 1);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use config::Filing;
 use engine::{Agent, NotFiled, Order, Piece, Step, StoredContent};
 use lookups::connect;
-use mail::{QueueId, ReversePath};
+use mail::QueueId;
 use queue::{Event, Job};
 use reports::TlsSighting;
 use route::Hop;
@@ -188,11 +188,6 @@ impl Task {
 
     /// Counts a connection for the report that its domain may want.
     fn count(&self, mut sighting: TlsSighting) {
-        let active = self.services.active();
-        let from = &active.setup.reports_from;
-        sighting.is_report = self.agent.job().is_some_and(|job| {
-            matches!(&job.message.reverse_path, ReversePath::Mailbox(sender) if sender == from)
-        });
         for failure in &mut sighting.failures {
             failure.source = self.source;
         }

@@ -9,6 +9,7 @@ use dmarc::{Alignment, Compared, DmarcResult, Method, Policy};
 use mail::{Domain, Mailbox, QueueId, ReversePath};
 use message::{ReportKind, ReportMail, report_mail};
 use queue::Moment;
+use relay_policy::Admitted;
 use reports::{
     Checked, Disposition, Evaluated, Identifiers, Override, Published, Record, Report, Reporter,
     Sighting,
@@ -258,6 +259,12 @@ impl WrittenReport {
             report: &self.packed,
         });
         let sender = ReversePath::Mailbox(from.clone());
-        own_message(settings, id, now, sender, to.clone(), written)
+        let mut message = own_message(settings, id, now, sender, to.clone(), written);
+        if self.kind == ReportKind::Tls {
+            for recipient in &mut message.recipients {
+                recipient.admitted = Admitted::tls_report(to.clone());
+            }
+        }
+        message
     }
 }

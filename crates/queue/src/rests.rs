@@ -204,6 +204,7 @@ mod tests {
             next_hop: Arc::new(NextHop::Mx(domain)),
             place: Place::Default,
             otherwise: None,
+            despite_policies: false,
         }
     }
 

@@ -19,13 +19,16 @@ pub fn way_of(routes: &Routes, from: &ReversePath, admitted: &Admitted) -> Site 
     own.unwrap_or_else(|| routes.site(admitted.recipient().host()))
 }
 
-/// The same where it is another way than everybody's to that host: to a filter first, or by a route
-/// of its sender.
+/// The same where it is another way than everybody's to that host: to a filter first, by a route of
+/// its sender, or as a TLS report, despite policies.
 pub fn own_way(routes: &Routes, from: &ReversePath, admitted: &Admitted) -> Option<Site> {
     if let Some(filter) = routes.filter().filter(|_| admitted.goes_to_filter()) {
         return Some(filter.clone());
     }
-    routes.site_by_sender(admitted.own_sender(from), admitted.recipient().host())
+    let (sender, host) = (admitted.own_sender(from), admitted.recipient().host());
+    let report = admitted.is_tls_report().then_some(());
+    let report = report.and_then(|()| routes.site_of_tls_report(sender, host));
+    report.or_else(|| routes.site_by_sender(sender, host))
 }
 
 /// The site whose waiting recipients are filed under this name.

@@ -92,6 +92,9 @@ impl fmt::Display for Grounds {
 /// What stands before the address of which a copy is stored; no address begins so.
 const COPY_OF: &str = "copy ";
 
+/// What stands behind the grounds of who gets a TLS report; no address is so.
+const TLS_REPORT: &str = "tls-report";
+
 /// Begins what stands in ORCPT where a filter is told, for us to hear it again, for whom the mail was
 /// that goes on. In the address and not in its type (RFC 3461 section 4.2): amavisd-new gives back
 /// `rfc822` in place of any other.
@@ -99,14 +102,15 @@ const OWN_MARK: &str = "x-gatepost ";
 /// Stands there for what the client said in ORCPT, where it said nothing; no value of it is so.
 const NOTHING: &str = "-";
 
-/// A recipient that may be carried, and why. Cannot be built outside this crate but by the three
-/// ways below.
+/// A recipient that may be carried, and why. Cannot be built outside this crate but by the ways
+/// below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
     recipient: Mailbox,
     grounds: Grounds,
     forwarded_from: Option<Box<Mailbox>>,
     is_copy: bool,
+    is_tls_report: bool,
 }
 
 impl Admitted {
@@ -117,6 +121,7 @@ impl Admitted {
             grounds,
             forwarded_from: None,
             is_copy: false,
+            is_tls_report: false,
         }
     }
 
@@ -155,6 +160,14 @@ impl Admitted {
         Self::new(sender, Grounds::OwnNotice)
     }
 
+    /// Who gets a TLS report of ours.
+    pub fn tls_report(to: Mailbox) -> Self {
+        Self {
+            is_tls_report: true,
+            ..Self::own_notice(to)
+        }
+    }
+
     /// A recipient read back from the spool, where only admitted ones are written.
     pub fn from_stored(recipient: Mailbox, grounds: Grounds) -> Self {
         Self::new(recipient, grounds)
@@ -166,6 +179,12 @@ impl Admitted {
         let Some((word, from)) = grounds.split_once(' ') else {
             return Some(Self::new(recipient, Grounds::from_stored(grounds)?));
         };
+        if from == TLS_REPORT {
+            return Some(Self {
+                is_tls_report: true,
+                ..Self::new(recipient, Grounds::from_stored(word)?)
+            });
+        }
         let copied_from = from.strip_prefix(COPY_OF);
         let from = Mailbox::parse(copied_from.unwrap_or(from)).ok()?;
         Some(Self {
@@ -175,14 +194,15 @@ impl Admitted {
         })
     }
 
-    /// As the grounds are stored: their word, and behind it for whom the mail was that goes on, or of
-    /// whose mail it is a copy.
+    /// As the grounds are stored: their word, and behind it for whom the mail was that goes on, of
+    /// whose mail it is a copy, or that it is a TLS report.
     pub fn stored_grounds(&self) -> Cow<'static, str> {
         match &self.forwarded_from {
             Some(from) => {
                 let copy_of = if self.is_copy { COPY_OF } else { "" };
                 format!("{} {copy_of}{from}", self.grounds).into()
             }
+            None if self.is_tls_report => format!("{} {TLS_REPORT}", self.grounds).into(),
             None => self.grounds.as_str().into(),
         }
     }
@@ -258,6 +278,12 @@ impl Admitted {
     /// It gets a copy by a rule of screening, of which the sender knows nothing.
     pub fn is_copy(&self) -> bool {
         self.is_copy
+    }
+
+    /// It gets a TLS report of ours, of which RFC 8460 section 3 says: "sending MTAs MUST deliver
+    /// reports despite any TLS-related failures".
+    pub fn is_tls_report(&self) -> bool {
+        self.is_tls_report
     }
 
     /// Whether the message would come to the same mailbox, as far as anybody can tell: case and quotes
@@ -370,7 +396,9 @@ mod tests {
         assert_eq!(onward.stored_grounds(), "forwarded \"a b\"@ours.test");
         let copy = onward.redirected(mailbox("x@archive.test"), Grounds::OurDomain, true);
         assert_eq!(copy.stored_grounds(), "our-domain copy \"a b\"@ours.test");
-        for admitted in [plain, onward, copy] {
+        let report = Admitted::tls_report(mailbox("tls@ours.test"));
+        assert_eq!(report.stored_grounds(), "own-notice tls-report");
+        for admitted in [plain, onward, copy, report] {
             let stored = admitted.stored_grounds();
             let read = Admitted::from_stored_text(admitted.recipient().clone(), &stored);
             assert_eq!(read, Some(admitted));

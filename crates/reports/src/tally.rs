@@ -467,7 +467,6 @@ mod tests {
         tally.add_connection(TlsSighting {
             policy: policy.clone(),
             failures: Vec::new(),
-            is_report: false,
         });
         let octets = tally.to_octets();
         assert_eq!(Tally::from_octets(&octets), Some(tally.clone()));

@@ -228,6 +228,7 @@ impl RoutesBuilder {
                 next_hop: Arc::new(NextHop::SmartHosts(hosts.clone())),
                 place: place.clone(),
                 otherwise: None,
+                despite_policies: false,
             }),
             Via::Named(name) => {
                 let (hosts, _, _) = self.routes.get(name).ok_or_else(|| Arc::clone(name))?;
@@ -259,5 +260,6 @@ fn named_site(name: &str, hosts: &[HostSpec], place: &Place) -> Site {
         next_hop: Arc::new(NextHop::SmartHosts(hosts.to_vec())),
         place: place.clone(),
         otherwise: None,
+        despite_policies: false,
     }
 }

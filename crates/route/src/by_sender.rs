@@ -71,9 +71,14 @@ impl BySender {
 
     /// The site of this name to which mail for `host` may go for its sender's sake.
     pub(crate) fn site_named(&self, name: &str, host: &Host) -> Option<Site> {
-        let by_mx = || self.mx.as_ref().map(|mx| mx.site_of(host));
-        let site = self.sites.get(name).cloned().or_else(by_mx);
+        let site = self.sites.get(name).cloned();
+        let site = site.or_else(|| self.by_mx(host));
         site.filter(|site| *site.name == *name)
+    }
+
+    /// The site of the MX hosts of `host`, where any sender's mail goes by those.
+    pub(crate) fn by_mx(&self, host: &Host) -> Option<Site> {
+        self.mx.as_ref().map(|mx| mx.site_of(host))
     }
 
     pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {

@@ -93,7 +93,10 @@ impl<'a> Ways<'a> {
     }
 
     fn heeds_policies(&self) -> bool {
-        self.routes.mta_sts && !self.by_administrator && self.demand != TlsDemand::Off
+        self.routes.mta_sts
+            && self.policies
+            && !self.by_administrator
+            && self.demand != TlsDemand::Off
     }
 
     fn answer_to_mx(&self, domain: &Domain) -> Option<&'a Answer> {

@@ -164,7 +164,7 @@ impl Ways<'_> {
         exchange: &MailExchanger<'_>,
         listing: Listing<'_>,
     ) -> Result<Tlsa, Unprotected> {
-        if !self.routes.dane || !listing.secure || !exchange.secure {
+        if !self.routes.dane || !self.policies || !listing.secure || !exchange.secure {
             return Ok(Tlsa::None);
         }
         let question = Question::Tlsa {

@@ -43,6 +43,7 @@ pub fn resolve(
         routes,
         answers,
         demand,
+        policies: !site.despite_policies,
         by_administrator: matches!(*site.next_hop, NextHop::SmartHosts(_)),
         tls_name: routes
             .options(&site.name)

@@ -11,6 +11,7 @@ use crate::addresses::{is_inner, is_nowhere};
 use crate::by_domain::ByDomain;
 use crate::by_sender::BySender;
 use crate::own::Own;
+use crate::site::TLS_REPORTS;
 use crate::target::Target;
 use crate::{HostSpec, Hours, IpFamily, LargeHours, NextHop, SendRate, Site, TlsDemand};
 
@@ -94,6 +95,12 @@ impl Routes {
         self.hosted(host).is_none().then(|| target.site_of(host))
     }
 
+    /// The site of TLS reports of ours, from `sender`, where that is another than that of
+    /// [`Routes::site_from`].
+    pub fn site_of_tls_report(&self, sender: Option<&Mailbox>, host: &Host) -> Option<Site> {
+        self.site_from(sender, host).for_tls_reports()
+    }
+
     /// The site whose waiting recipients are filed under `name`: a recipient's host, or where
     /// [`Routes::site_by_sender`] says more, what [`Site::filed_name`] gives. What is filed under a
     /// name that means nothing any more belongs elsewhere: its site has no host.
@@ -103,6 +110,12 @@ impl Routes {
             return host.map_or_else(|_| Site::gone(name), |host| self.site(&host));
         };
         let host = Host::parse(host).ok();
+        if let Some(host) = host.as_ref().filter(|_| site.starts_with(TLS_REPORTS)) {
+            // Where nothing goes by MX any more, it goes as everything does.
+            let site = self.site(host);
+            let by_mx = || self.by_sender.by_mx(host)?.for_tls_reports();
+            return site.for_tls_reports().or_else(by_mx).unwrap_or(site);
+        }
         let filter = self.filter.clone().filter(|filter| *filter.name == *site);
         let by_sender = || host.and_then(|host| self.by_sender.site_named(site, &host));
         let known = filter.or_else(by_sender);

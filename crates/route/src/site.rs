@@ -10,7 +10,8 @@ use mail::{Domain, Host, Place};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Site {
     /// Its name in logs and in `queue shape`: `mx:example.com`, `[192.0.2.1]:25`, `route:isp`,
-    /// `local:example.com`, `atrn:branch` for the user `branch` who fetches mail.
+    /// `local:example.com`, `atrn:branch` for the user `branch` who fetches mail,
+    /// `tls-reports:example.com`.
     pub name: Arc<str>,
     /// How the hosts of the site are found.
     pub next_hop: Arc<NextHop>,
@@ -19,11 +20,30 @@ pub struct Site {
     /// Where its mail goes when DNS shows no host of it, or none can be reached: the smart hosts
     /// behind `outbound.direct_first`.
     pub otherwise: Option<Arc<Site>>,
+    /// What its domain demands by MTA-STS or DANE does not count: what goes there is a report of how
+    /// that fails (RFC 8460 section 3).
+    pub despite_policies: bool,
 }
 
+/// What the name of a site begins with that TLS reports have to themselves.
+pub(crate) const TLS_REPORTS: &str = "tls-reports:";
+
 impl Site {
+    /// The site for TLS reports beside this one, where policies of domains count at it: that of the
+    /// hosts of a domain's MX records.
+    pub(crate) fn for_tls_reports(&self) -> Option<Self> {
+        let NextHop::Mx(domain) = &*self.next_hop else {
+            return None;
+        };
+        Some(Self {
+            name: format!("{TLS_REPORTS}{domain}").into(),
+            despite_policies: true,
+            ..self.clone()
+        })
+    }
+
     /// Under which name mail for `host` waits that goes to this site for its sender's sake, or
-    /// because it is a filter: apart
+    /// because it is a filter, or takes TLS reports: apart
     /// from all other mail for the host, and from mail for other hosts, so that all have their
     /// turns.
     pub fn filed_name(&self, host: &Host) -> Arc<str> {
@@ -37,6 +57,7 @@ impl Site {
             next_hop: Arc::new(NextHop::SmartHosts(Vec::new())),
             place: Place::Default,
             otherwise: None,
+            despite_policies: false,
         }
     }
 }

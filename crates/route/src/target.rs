@@ -23,6 +23,7 @@ fn literal(address: IpAddr, place: &Place, otherwise: Option<Arc<Site>>) -> Site
         next_hop: Arc::new(NextHop::Literal(address)),
         place: place.clone(),
         otherwise,
+        despite_policies: false,
     }
 }
 
@@ -56,6 +57,7 @@ impl Target {
                 next_hop: Arc::new(NextHop::Mx(domain.clone())),
                 place: place.clone(),
                 otherwise: otherwise.clone(),
+                despite_policies: false,
             },
             (Self::Mx(place, otherwise), Host::Literal(address)) => {
                 literal(*address, place, otherwise.clone())
@@ -65,6 +67,7 @@ impl Target {
                 next_hop: Arc::new(NextHop::Directory(path.clone())),
                 place: place.clone(),
                 otherwise: None,
+                despite_policies: false,
             },
             (Self::Directory(_, place), Host::Literal(address)) => literal(*address, place, None),
         }

@@ -1,5 +1,7 @@
 use mail::{Failure, Outcome, Reply, Scope};
 
+use crate::site::TLS_REPORTS;
+
 /// Why there is no way to a site; in order of weight: of several troubles the last one decides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trouble {
@@ -39,7 +41,9 @@ impl Trouble {
 
     /// For a destination that the recipient's domain chose: final unless DNS could not tell.
     pub(crate) fn outcome(self, site: &str) -> Outcome {
-        let name = site.strip_prefix("mx:").unwrap_or(site);
+        let name = (["mx:", TLS_REPORTS].iter())
+            .find_map(|before| site.strip_prefix(before))
+            .unwrap_or(site);
         let reply = match self {
             // RFC 5321 section 5.1: "If a temporary error is returned, the message MUST be queued
             // and retried later"

@@ -29,6 +29,8 @@ pub(crate) struct Ways<'a> {
     pub(crate) routes: &'a Routes,
     pub(crate) answers: &'a Answers,
     pub(crate) demand: TlsDemand,
+    /// Whether MTA-STS and DANE count ([`Site::despite_policies`](crate::Site::despite_policies)).
+    pub(crate) policies: bool,
     /// Who named the host: an administrator may mean an inner address, a stranger's MX record must
     /// not.
     pub(crate) by_administrator: bool,

@@ -8,7 +8,7 @@ use route::{
     DemandedBy, DomainPattern, Hop, HostSpec, Question, Routes, RoutesBuilder, Security,
     SiteOptions, TlsDemand, Via,
 };
-use zone::{Zone, walk};
+use zone::{Zone, walk, walk_to};
 
 /// A hop as `a.test:verified(a.test)`.
 fn described(hop: &Hop) -> String {
@@ -399,6 +399,42 @@ fn asked(routes: &Routes, of_domain: Option<TlsDemand>, zone: &[&str]) -> Vec<Ve
     let (_, rounds) = walk(routes, "x.test", of_domain, &Zone::new(zone), 1);
     let round = |questions: &Vec<Question>| questions.iter().map(show).collect();
     rounds.iter().map(round).collect()
+}
+
+#[test]
+fn tls_reports_go_where_no_policy_is_kept() {
+    let routes = careful();
+    let host = Host::parse("x.test").unwrap();
+    let site = routes.site_of_tls_report(None, &host).expect("a site");
+    assert_eq!(&*site.name, "tls-reports:x.test");
+    let zone = [
+        "+x.test MX 10 a.test",
+        "+a.test A 192.0.2.1",
+        "+a.test TLSA 3 1 1",
+        "x.test STS enforce b.test",
+    ];
+    let (plan, rounds) = walk_to(&routes, &site, None, &Zone::new(&zone), 1);
+    assert_eq!(zone::shown(&plan, described), "a.test:may");
+    assert_eq!(rounds.len(), 2, "{rounds:?}");
+    // What the configuration demands is no policy of the domain.
+    let (plan, _) = walk_to(
+        &routes,
+        &site,
+        Some(TlsDemand::Require),
+        &Zone::new(&zone),
+        1,
+    );
+    assert_eq!(zone::shown(&plan, described), "a.test:must");
+    // Under its name it is found again, and no other mail is.
+    assert_eq!(routes.site_filed(&site.filed_name(&host)), site);
+    assert_ne!(routes.site(&host), site);
+    let hosts = vec![HostSpec::new(Host::parse("[192.0.2.9]").unwrap(), true)];
+    let mut smart = Routes::builder();
+    smart.outbound(Via::SmartHosts(hosts), Place::Default);
+    let smart = smart.build().unwrap();
+    assert_eq!(smart.site_of_tls_report(None, &host), None);
+    let filed = smart.site_filed(&site.filed_name(&host));
+    assert_eq!(filed, smart.site(&host));
 }
 
 #[test]

@@ -157,6 +157,7 @@ fn without_a_route_the_domain_or_the_literal_is_the_site() {
             next_hop: Arc::new(next_hop),
             place,
             otherwise: None,
+            despite_policies: false,
         };
         assert_eq!(routes.site(&host(text)), site);
     }

@@ -33,7 +33,7 @@ impl Agent {
         else {
             return;
         };
-        if !self.delivery.tells_encryption || hop.security == Security::None {
+        if !self.tells_encryption() || hop.security == Security::None {
             return;
         }
         let policy = policy(domain, hop, self.sts.as_ref());
@@ -62,7 +62,7 @@ impl Agent {
         let NextHop::Mx(domain) = &*self.site.next_hop else {
             return;
         };
-        if !self.delivery.tells_encryption {
+        if !self.tells_encryption() {
             return;
         }
         let Some((policy, kind, host, reason)) = shut_out(domain, answers) else {
@@ -77,12 +77,14 @@ impl Agent {
         self.told_of(policy, vec![failure]);
     }
 
+    /// RFC 8460 section 3: of the delivery of a TLS report the next one SHOULD NOT tell.
+    fn tells_encryption(&self) -> bool {
+        self.delivery.tells_encryption && !self.site.despite_policies
+    }
+
     fn told_of(&mut self, policy: TlsPolicy, failures: Vec<TlsFailure>) {
-        self.told.push_back(Step::Encryption(Box::new(TlsSighting {
-            policy,
-            failures,
-            is_report: false,
-        })));
+        self.told
+            .push_back(Step::Encryption(Box::new(TlsSighting { policy, failures })));
     }
 }
 

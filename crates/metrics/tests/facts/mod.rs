@@ -59,6 +59,7 @@ fn report(message: &NewMessage, delivered: &Delivery) -> Report {
         next_hop: Arc::new(NextHop::SmartHosts(Vec::new())),
         place: Place::Default,
         otherwise: None,
+        despite_policies: false,
     };
     Report {
         agent: 1,

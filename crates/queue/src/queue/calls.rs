@@ -36,6 +36,7 @@ impl Queue {
             next_hop: Arc::new(NextHop::Caller),
             place: Place::Default,
             otherwise: None,
+            despite_policies: false,
         };
         let agent = (self.agents).welcome(Arc::clone(&site.name), now + FIRST_JOB_MAX);
         let call = self.calls.entry(Arc::clone(&site.name)).or_default();

@@ -21,43 +21,26 @@ pub struct TlsSighting {
     pub policy: TlsPolicy,
     /// Why the connection was not as the policy demands; their counts say nothing. Empty: it was.
     pub failures: Vec<TlsFailure>,
-    /// It was made for a report of ours. That alone is never told of: two relays would send each
-    /// other a report a day for ever, each about the delivery of the last.
-    pub is_report: bool,
 }
 
 /// What came of connections to domains, counted until it is reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TlsTally {
-    domains: BTreeMap<String, Connections>,
+    domains: BTreeMap<String, Vec<TlsPolicy>>,
     octets: usize,
-}
-
-/// Those to one domain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Connections {
-    /// Others than for reports were among them.
-    has_mail: bool,
-    policies: Vec<TlsPolicy>,
 }
 
 impl TlsTally {
     /// Counts a connection; false where there is no room for it.
     pub(crate) fn add(&mut self, sighting: TlsSighting) -> bool {
-        let TlsSighting {
-            policy,
-            failures,
-            is_report,
-        } = sighting;
+        let TlsSighting { policy, failures } = sighting;
         let is_full = self.octets >= OCTETS_MAX;
         if !self.domains.contains_key(&policy.domain)
             && (is_full || self.domains.len() >= DOMAINS_MAX)
         {
             return false;
         }
-        let of_domain = self.domains.entry(policy.domain.clone()).or_default();
-        of_domain.has_mail |= !is_report;
-        let policies = &mut of_domain.policies;
+        let policies = self.domains.entry(policy.domain.clone()).or_default();
         let known = policies.iter().position(|known| known.is_same(&policy));
         let known = match known {
             Some(known) => known,
@@ -98,21 +81,20 @@ impl TlsTally {
 
     /// The reports about all that was counted.
     pub(crate) fn reports(self, period: Period) -> impl Iterator<Item = TlsReport> {
-        let told = self.domains.into_values().filter(|of| of.has_mail);
-        told.map(move |of| TlsReport {
+        self.domains.into_values().map(move |policies| TlsReport {
             period,
-            policies: of.policies,
+            policies,
             ..TlsReport::default()
         })
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        let of_domain = |of: &Connections| {
+        let of_domain = |policies: &Vec<TlsPolicy>| {
             let report = TlsReport {
-                policies: of.policies.clone(),
+                policies: policies.clone(),
                 ..TlsReport::default()
             };
-            json!({ "has_mail": of.has_mail, "report": report.to_json() })
+            json!({ "report": report.to_json() })
         };
         self.domains.values().map(of_domain).collect()
     }
@@ -121,14 +103,12 @@ impl TlsTally {
         let mut tally = Self::default();
         for written in value.as_array()? {
             let report = TlsReport::read(written.get("report")?.as_str()?.as_bytes()).ok()?;
-            let has_mail = written.get("has_mail")?.as_bool()?;
             let policies = report.policies;
             let failures = policies.iter().flat_map(|policy| &policy.failures);
             tally.octets += failures.map(TlsFailure::octets).sum::<usize>();
             tally.octets += policies.iter().map(TlsPolicy::octets).sum::<usize>();
             let domain = policies.first()?.domain.clone();
-            let of_domain = Connections { has_mail, policies };
-            tally.domains.insert(domain, of_domain);
+            tally.domains.insert(domain, policies);
         }
         Some(tally)
     }
@@ -185,7 +165,6 @@ mod tests {
                     ..TlsFailure::default()
                 })
                 .collect(),
-            is_report: false,
         }
     }
 
@@ -231,28 +210,6 @@ mod tests {
     }
 
     #[test]
-    fn reports_are_told_of_beside_other_mail_and_never_alone() {
-        let report = |domain| TlsSighting {
-            is_report: true,
-            ..sighting(domain, "mx.test", None)
-        };
-        let mut tally = TlsTally::default();
-        for one in [
-            report("a.test"),
-            report("b.test"),
-            sighting("b.test", "mx.test", None),
-            report("b.test"),
-        ] {
-            tally.add(one);
-        }
-        assert_eq!(
-            TlsTally::from_value(&tally.to_value()).as_ref(),
-            Some(&tally)
-        );
-        assert_eq!(told(tally), ["b.test mx.test: 3 good, 0 failed"]);
-    }
-
-    #[test]
     fn beyond_the_limits_nothing_new_is_counted() {
         let mut tally = TlsTally::default();
         for number in 0..DOMAINS_MAX {
@@ -268,7 +225,7 @@ mod tests {
             assert!(tally.add(sighting("d1.test", "mx.test", Some(&format!("f{number}")))));
         }
         assert!(tally.add(sighting("d0.test", "mx.test", None)));
-        let policies = &tally.domains["d1.test"].policies;
+        let policies = &tally.domains["d1.test"];
         let (failures, failed) = (policies[0].failures.len(), policies[0].failed);
         assert_eq!((failures, failed), (FAILURES_MAX, FAILURES_MAX as u64 + 1));
 
@@ -284,8 +241,8 @@ mod tests {
         for value in [
             json!(null),
             json!([{}]),
-            json!([{ "has_mail": true, "report": "" }]),
-            json!([{ "has_mail": true, "report": "{\"policies\": []}" }]),
+            json!([{ "report": "" }]),
+            json!([{ "report": "{\"policies\": []}" }]),
         ] {
             assert_eq!(TlsTally::from_value(&value), None, "{value}");
         }

@@ -2,7 +2,8 @@
 
 use mail::{Domain, Host, Outcome, Scope};
 use route::{
-    Answer, Answers, Plan, Question, Routes, StsMode, StsPolicy, TlsDemand, TlsaRecord, resolve,
+    Answer, Answers, Plan, Question, Routes, Site, StsMode, StsPolicy, TlsDemand, TlsaRecord,
+    resolve,
 };
 
 /// A zone in few words: `x MX 10 a.x`, `a.x A 192.0.2.1 2001:db8::1`, `a.x TLSA 3 1 1`, `x STS
@@ -111,9 +112,20 @@ pub fn walk(
     host: &str,
     of_domain: Option<TlsDemand>,
     zone: &Zone,
-    mut seed: u64,
+    seed: u64,
 ) -> (Plan, Vec<Vec<Question>>) {
     let site = routes.site(&Host::parse(host).unwrap());
+    walk_to(routes, &site, of_domain, zone, seed)
+}
+
+/// The same to a site.
+pub fn walk_to(
+    routes: &Routes,
+    site: &Site,
+    of_domain: Option<TlsDemand>,
+    zone: &Zone,
+    mut seed: u64,
+) -> (Plan, Vec<Vec<Question>>) {
     let demand = routes.demand(&site.name, [of_domain]);
     let mut answers = Answers::new();
     let mut rounds = Vec::new();
@@ -124,7 +136,7 @@ pub fn walk(
                 .wrapping_add(1442695040888963407);
             seed >> 33
         };
-        match resolve(&site, routes, demand, &answers, &mut random) {
+        match resolve(site, routes, demand, &answers, &mut random) {
             Plan::Ask(questions) => {
                 assert!(!questions.is_empty() && rounds.len() < 3, "{questions:?}");
                 for question in &questions {
