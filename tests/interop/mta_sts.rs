@@ -132,7 +132,7 @@ impl Setup {
         fs::write(self.pages(), Value::Object(pages).to_string()).expect("the policies");
     }
 
-    fn open_policy_host(&mut self) {
+    pub fn open_policy_host(&mut self) {
         let names = DOMAINS.iter();
         let names = names.map(|domain| format!("mta-sts.{}.test", domain.name));
         let names: Vec<String> = names.chain(["reports.good.test".to_owned()]).collect();

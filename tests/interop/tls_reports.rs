@@ -234,3 +234,30 @@ fn domains_that_ask_for_it_are_told_once_a_day_how_connections_were_encrypted() 
     });
     assert_eq!(about("good"), 1);
 }
+
+#[test]
+fn a_report_that_a_web_server_did_not_take_is_not_forgotten_by_a_restart() {
+    let mut setup = setup();
+    let mut relay = relay(&setup);
+    send(&relay, "good", "good");
+    relay.wait_until_empty();
+    relay.stop();
+    age(&relay);
+    setup.policy_host = None;
+    relay.run();
+    relay.wait_for_log(&["a TLS report was not taken, and is tried again"]);
+    relay.stop();
+    setup.open_policy_host();
+    relay.run();
+    let host = setup.policy_host.as_ref().expect("a host");
+    let posted = until("the report by HTTPS", seconds(20), || {
+        host.entries("report").pop()
+    });
+    let policy = &posted["report"]["policies"][0]["policy"];
+    assert_eq!(policy["policy-domain"], "good.test", "{posted}");
+    relay.wait_for_log(&["a TLS report was taken"]);
+    relay.stop();
+    let kept = fs::read_to_string(relay.data_dir().join("reports")).expect("what is counted");
+    let kept: Value = serde_json::from_str(&kept).expect("JSON");
+    assert_eq!(kept["handovers"], json!([]), "{kept}");
+}

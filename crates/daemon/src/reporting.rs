@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use dmarc::{Answers, Destinations, destinations};
 use engine::WrittenReport;
 use mail::{Domain, Mailbox};
-use reports::{Aggregate, Due, Report, TlsPlace, TlsReport, tls_places};
+use reports::{Aggregate, Due, Handover, Report, TlsPlace, TlsReport, tls_places};
 
 use self::posts::Posts;
 use crate::own_mail;
@@ -28,6 +28,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn tell(services: Arc<Services>) {
     let mut kept = Instant::now();
     let mut posts = Posts::default();
+    posts.resume(&services);
     loop {
         let settings = services.active().setup.config.reports.clone();
         let now = services.clock.moment().wall;
@@ -53,6 +54,10 @@ pub(crate) async fn tell(services: Arc<Services>) {
                     Due::Dmarc { .. } | Due::Tls(_) => continue,
                 }
                 tokio::time::sleep(PAUSE).await;
+            }
+            if are_due {
+                // What is on its way to a URL.
+                keep(&services).await;
             }
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
@@ -113,7 +118,15 @@ async fn send_tls(services: &Arc<Services>, report: TlsReport, posts: &mut Posts
                     send_mail(services, &report, &to, &about);
                 }
             }
-            TlsPlace::Web(url) => posts.add(services, &domain, url, report.packed().to_vec()),
+            TlsPlace::Web(url) => posts.add(
+                services,
+                Handover {
+                    domain: domain.as_str().into(),
+                    url,
+                    since: services.clock.moment().wall.as_secs(),
+                    report: report.packed().into(),
+                },
+            ),
         }
     }
 }

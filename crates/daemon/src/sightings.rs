@@ -1,5 +1,5 @@
-//! What domains are to be told of mail in their name, and of connections to their servers: counted behind a lock, and kept in a file over a
-//! restart.
+//! What domains are to be told of mail in their name, and of connections to their servers, and the
+//! reports that are on their way to a URL: behind a lock, and kept in a file over a restart.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mail::Timestamp;
-use reports::{Due, Sighting, Tally, TlsSighting};
+use reports::{Due, Handover, Sighting, Tally, TlsSighting};
 
 use crate::whole_file;
 
@@ -46,6 +46,21 @@ impl Sightings {
     /// Counts a connection.
     pub(crate) fn add_connection(&self, sighting: TlsSighting) {
         self.tally().add_connection(sighting);
+    }
+
+    /// Remembers a report until [`Sightings::end_handover`]; false where there is no room for it.
+    pub(crate) fn begin_handover(&self, handover: Handover) -> bool {
+        self.tally().begin_handover(handover)
+    }
+
+    /// It was taken, or is given up.
+    pub(crate) fn end_handover(&self, handover: &Handover) {
+        self.tally().end_handover(handover);
+    }
+
+    /// The reports that are still to be taken.
+    pub(crate) fn handovers(&self) -> Vec<Handover> {
+        self.tally().handovers().to_vec()
     }
 
     /// Writes it down; may block.

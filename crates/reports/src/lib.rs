@@ -13,6 +13,7 @@ mod aggregate;
 mod bounded;
 mod file;
 mod flaw;
+mod handovers;
 mod reporter;
 mod sum;
 mod tally;
@@ -23,6 +24,7 @@ pub use aggregate::{
 };
 pub use file::{FILE_MAX, Found, Report, Unread, read};
 pub use flaw::Flaw;
+pub use handovers::Handover;
 pub use reporter::{Period, Reporter};
 pub use sum::{DmarcRow, FailureRow, Sum, TlsRow};
 pub use tally::{Due, Sighting, Tally};

@@ -5,8 +5,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use crate::handovers::Handovers;
 use crate::tls::TlsTally;
-use crate::{Aggregate, Checked, Period, Published, Record, Report, TlsReport, TlsSighting};
+use crate::{
+    Aggregate, Checked, Handover, Period, Published, Record, Report, TlsReport, TlsSighting,
+};
 
 /// Domains that are told of at most, rows of all their reports together, and octets that these take:
 /// beyond, messages are not counted. A row takes less than 1 KiB unless strangers make it long.
@@ -21,7 +24,8 @@ const URIS_MAX: usize = 20;
 const URI_OCTETS_MAX: usize = 500;
 
 /// What domains that ask for reports are to be told, counted until it is reported: what comes in their
-/// name (DMARC), and how connections to their hosts are encrypted.
+/// name (DMARC), and how connections to their hosts are encrypted; and reports that are on their way to
+/// a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// From when on, in seconds since 1970-01-01T00:00:00Z.
@@ -32,6 +36,7 @@ pub struct Tally {
     /// Of the rows.
     octets: usize,
     tls: TlsTally,
+    handovers: Handovers,
     /// Messages and connections that there was no room for.
     left_out: u64,
 }
@@ -142,9 +147,29 @@ impl Tally {
         }
     }
 
+    /// Remembers a report until it is taken; false where there is no room for it.
+    pub fn begin_handover(&mut self, handover: Handover) -> bool {
+        self.handovers.add(handover)
+    }
+
+    /// It was taken, or is given up.
+    pub fn end_handover(&mut self, handover: &Handover) {
+        self.handovers.remove(handover);
+    }
+
+    /// The reports that are still to be taken.
+    pub fn handovers(&self) -> &[Handover] {
+        self.handovers.all()
+    }
+
     /// The reports about all that was counted until a moment; from there on it is counted anew.
     pub fn report(&mut self, until: u64) -> Vec<Due> {
-        let ended = std::mem::replace(self, Self::new(until));
+        let handovers = std::mem::take(&mut self.handovers);
+        let next = Self {
+            handovers,
+            ..Self::new(until)
+        };
+        let ended = std::mem::replace(self, next);
         let period = Period {
             begin: ended.since,
             end: until,
@@ -181,6 +206,7 @@ impl Tally {
             "left_out": self.left_out,
             "domains": domains,
             "tls": self.tls.to_value(),
+            "handovers": self.handovers.to_value(),
         });
         tally.to_string().into_bytes()
     }
@@ -213,6 +239,9 @@ impl Tally {
         }
         if let Some(tls) = written.get("tls") {
             tally.tls = TlsTally::from_value(tls)?;
+        }
+        if let Some(handovers) = written.get("handovers") {
+            tally.handovers = Handovers::from_value(handovers)?;
         }
         Some(tally)
     }
