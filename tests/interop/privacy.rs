@@ -2,7 +2,7 @@
 //! is tracked; and who asks for one still finds what became of it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -21,9 +21,14 @@ fn relay(network: Network, format: &str, domain: &str) -> Relay {
         "[log]\nprivacy = \"hash\"\ntranscript = \"all\"\nlevel = \"debug\"\nformat = \"{format}\"\n"
     );
     let listener = format!("[listener.internet]\nbind = \"{}:0\"\n", network.relay());
-    relay.write_bare_config("", &format!("{listener}{domain}{log}{LOGS}"));
+    let pickup = format!("[pickup]\ndirectory = {:?}\n", pickup(&relay));
+    relay.write_bare_config("", &format!("{listener}{domain}{pickup}{log}{LOGS}"));
     relay.run();
     relay
+}
+
+fn pickup(relay: &Relay) -> PathBuf {
+    relay.folder().join("pickup")
 }
 
 /// All octets of the files in and below a folder.
@@ -63,6 +68,16 @@ fn nobody_is_named(format: &str) {
     stranger.ask("MAIL FROM:<zzann@client.test>", 250);
     stranger.ask("VRFY zzfay", 252);
     stranger.ask("RCPT TO:<zzguy>", 501);
+    for (line, code) in [
+        ("HELP zzhal", 214),
+        ("NOOP zzivy", 250),
+        ("SEND FROM:<zzjim>", 502),
+        ("ETRN zzkim", 502),
+        ("zzleo zzmax", 500),
+        ("RCPT TO:<eve@elsewhere.test> ORCPT=x400;/s+3Dzzned", 550),
+    ] {
+        stranger.ask(line, code);
+    }
     stranger.ask("RCPT TO:<zzeve@elsewhere.test>", 550);
     stranger.ask("RCPT TO:<\"zz dan\"@hosted.test>", 250);
     for recipient in ["zzbob", "zzcarl"] {
@@ -77,6 +92,17 @@ fn nobody_is_named(format: &str) {
     stranger.ask(".", 250);
     stranger.ask("QUIT", 221);
     relay.wait_for_log(&["notice", "about"]);
+    let pickup = pickup(&relay);
+    fs::write(pickup.join(".zzoda"), "Subject: to nobody\r\n\r\nHi\r\n").expect("a file");
+    fs::rename(pickup.join(".zzoda"), pickup.join("zzoda lee.eml")).expect("its name");
+    relay.wait_for_log(&["moved to badmail"]);
+    for filter in [
+        "to:zzpat*",
+        "from:<zz*@client.test> user:zzray",
+        "to:\"zz sue\"@x.test",
+    ] {
+        relay.command(&["queue", "hold", filter]).expect_code(0);
+    }
 
     let track = |filter: &str| -> Vec<Value> {
         let out = relay
@@ -94,7 +120,7 @@ fn nobody_is_named(format: &str) {
         "{hashed}"
     );
     assert_eq!(track(&format!("to:{hashed}")), found);
-    assert_eq!(track("from:zzann@client.test state:refused").len(), 1);
+    assert_eq!(track("from:zzann@client.test state:refused").len(), 2);
     assert!(track("to:zznobody@hosted.test").is_empty());
 
     // What is asked about mail to come is answered in plain words.

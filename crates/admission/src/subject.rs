@@ -47,6 +47,14 @@ impl Subject {
         }
     }
 
+    /// Its kind and name within a sentence: `user ann`.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::User(name) => format!("{self} {}", mail::user_shown(name)),
+            _ => format!("{self} {}", self.name()),
+        }
+    }
+
     /// The one of this kind and with this name, as they are shown; `None` when there is no such
     /// kind, or that is no name of it.
     pub fn named(kind: &str, name: &str) -> Option<Self> {

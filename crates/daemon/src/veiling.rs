@@ -41,6 +41,7 @@ pub(crate) fn row(veil: &Veil, row: &Row) -> Row {
     let mut row = row.clone();
     if &*row.verb != "DATA" {
         row.argument = veil.argument(&row.verb, &row.argument).into();
+        row.verb = veil.verb(&row.verb).into();
     }
     row
 }
@@ -60,17 +61,13 @@ pub(crate) fn tracked(veil: &Veil, row: &tracking::Row) -> tracking::Row {
     row.user = veil.user(&row.user).into();
     row.recipient = veil.mailbox(&row.recipient).into();
     row.sender = row.sender.map(|sender| veil.mailbox(&sender).into());
-    for text in [
-        &mut row.subject,
-        &mut row.route,
-        &mut row.host,
-        &mut row.place,
-    ] {
+    for text in [&mut row.route, &mut row.host, &mut row.place] {
         if text.contains('@') {
             *text = veil.text(text).into();
         }
     }
-    for sentence in [&mut row.reply, &mut row.note] {
+    // The subject is a sentence of ours where we warn of somebody.
+    for sentence in [&mut row.subject, &mut row.reply, &mut row.note] {
         *sentence = veil.sentence(sentence).into();
     }
     row
@@ -90,16 +87,15 @@ fn said<'a>(veil: &Veil, line: &'a str) -> Cow<'a, str> {
     let command = line
         .split_once(SAYS)
         .filter(|(time, _)| !time.contains(char::is_alphabetic));
-    let command = command.and_then(|(time, command)| Some((time, command.split_once(' ')?)));
-    let Some((time, (verb, argument))) = command else {
+    // What stands in brackets is about content.
+    let command = command.filter(|(_, command)| !command.starts_with('('));
+    let Some((time, command)) = command else {
         return veil.text(line);
     };
-    let (argument, end) = match argument.strip_suffix('\n') {
-        Some(argument) => (argument, "\n"),
-        None => (argument, ""),
-    };
-    let argument = veil.argument(verb, argument);
-    format!("{time}{SAYS}{verb} {argument}{end}").into()
+    let (command, end) = command.split_at(command.trim_end_matches('\n').len());
+    let (verb, argument) = command.split_at(command.find(' ').unwrap_or(command.len()));
+    let (argument, verb) = (veil.argument(verb, argument), veil.verb(verb));
+    format!("{time}{SAYS}{verb}{argument}{end}").into()
 }
 
 /// What is asked about addresses, as they stand in what is tracked: who asks for one finds it by its
@@ -183,6 +179,7 @@ mod tests {
             "  +1000 C: RCPT TO:<a@x> ORCPT=rfc822;zzbob+40x\n",
             "     +1 C: (7 octets of content)\n",
             "     +1 C: QUIT\n",
+            "     +1 C: ZZHAL zz\n",
         ];
         let dialogue = Transcript {
             at: Timestamp::default(),
@@ -199,6 +196,7 @@ mod tests {
             format!("  +1000 C: RCPT TO:<{recipient}> ORCPT=rfc822;{bob}\n"),
             said[3].to_owned(),
             said[4].to_owned(),
+            format!("     +1 C: {} {}\n", veil.user("zzhal"), veil.user("zz")),
         ];
         assert_eq!(text, expected.concat());
     }

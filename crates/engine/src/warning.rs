@@ -18,8 +18,7 @@ pub fn warn_of(
     let Some(to) = &settings.postmaster else {
         return Vec::new();
     };
-    let (kind, name) = (&over.subject, over.subject.name());
-    let subject = format!("Too much is sent by {kind} {name}");
+    let subject = format!("Too much is sent by {}", over.subject.shown());
     let text = [
         over.to_string(),
         what_follows(over.reaction.value).to_owned(),
@@ -111,7 +110,8 @@ mod tests {
             panic!("it is small");
         };
         let text = String::from_utf8_lossy(content);
-        let subject = "Subject: Too much is sent by user ann\\r\\nBcc:all@there.test\r\n";
+        let subject =
+            "Subject: Too much is sent by user \"ann\\\\x0d\\\\x0aBcc:all@there.test\"\r\n";
         assert!(text.contains(subject), "{text}");
         let why =
             "\r\n\r\n61 new recipients of user \"ann\\\\x0d\\\\x0aBcc:all@there.test\" in 1 h";

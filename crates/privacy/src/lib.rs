@@ -24,6 +24,28 @@ const HASH_LEN: usize = 6;
 const CUT: &str = "*";
 /// Fields of the log in which names of users stand.
 const USERS: [&str; 2] = ["user", "known_as"];
+/// Fields in which an operator's filter stands, and the name of a file that somebody handed in.
+const FILTER: &str = "filter";
+const HANDED_IN: &str = "handed_in";
+/// Keys of a filter that ask for people.
+const ASKS: [&str; 3] = ["to", "from", "user"];
+/// The others.
+const ASKS_OTHERWISE: [&str; 14] = [
+    "id",
+    "state",
+    "age",
+    "arrived",
+    "size",
+    "code",
+    "client",
+    "listener",
+    "hello",
+    "route",
+    "host",
+    "reply",
+    "message-id",
+    "subject",
+];
 /// Fields in which sentences of ours stand, or replies of servers.
 const SENTENCES: [&str; 3] = ["why", "note", "reply"];
 /// What stands before the name of a user in a sentence of ours ([`mail::user_shown`]).
@@ -31,6 +53,16 @@ const BEFORE_USERS: [&str; 2] = ["user ", "signed in as "];
 /// Parameters of MAIL and RCPT that hold an address in xtext, where `+40` is an `@` (RFC 3461 section
 /// 4, RFC 4954 section 5).
 const IN_XTEXT: [&str; 2] = ["orcpt=", "auth="];
+/// Commands that hold a path (RFC 5321 sections 4.1.1.2 and 4.1.1.3, RFC 821 section 3.4).
+const WITH_PATH: [&str; 5] = ["MAIL", "RCPT", "SEND", "SOML", "SAML"];
+/// Commands that hold a domain, which has a dot (RFC 1985, RFC 2645).
+const WITH_DOMAINS: [&str; 2] = ["ETRN", "ATRN"];
+/// Commands whose argument says something else: names of hosts, numbers. For a response there is none.
+const WITHOUT_PEOPLE: [&str; 10] = [
+    "", "HELO", "EHLO", "LHLO", "BDAT", "DATA", "QUIT", "AUTH", "STARTTLS", "RSET",
+];
+/// Commands that people may stand behind in any form; in all others, too, which nobody knows.
+const WITH_PEOPLE: [&str; 4] = ["VRFY", "EXPN", "HELP", "NOOP"];
 /// Who is no person.
 const POSTMASTER: &str = "postmaster";
 /// What no local part that is not quoted has in it (RFC 5321 section 4.1.2).
@@ -75,11 +107,10 @@ impl Veil {
     /// One that cannot be read is left out.
     fn plain<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let (mut out, mut rest) = (String::new(), text);
-        // The usual case costs a look for one octet.
-        while let Some((start, end)) = rest.contains('+').then(|| hidden_in(rest)).flatten() {
+        while let Some((start, end)) = hidden_in(rest) {
             out.push_str(&rest[..start]);
             match from_xtext(&rest[start..end]) {
-                Some(value) => out.push_str(&xtext(&self.addresses(&value))),
+                Some(value) => out.push_str(&xtext(&self.parameter(&value))),
                 None => out.push_str(CUT),
             }
             rest = &rest[end..];
@@ -89,6 +120,33 @@ impl Veil {
         }
         out.push_str(rest);
         Cow::Owned(out)
+    }
+
+    /// The value of ORCPT (RFC 3461 section 4.2) or AUTH (RFC 4954 section 5), without xtext: an
+    /// address as it is elsewhere, and all of what has another form.
+    fn parameter(&self, value: &str) -> String {
+        let (kind, name) = match value.split_once(';') {
+            Some((kind, name)) => (&value[..kind.len() + 1], name),
+            None => ("", value),
+        };
+        let plain = name.trim_start_matches('<').trim_end_matches('>');
+        let is_mailbox = ["", "rfc822;", "utf-8;"]
+            .iter()
+            .any(|of| kind.eq_ignore_ascii_case(of));
+        let mut out = kind.to_owned();
+        match plain.rsplit_once('@') {
+            _ if plain.is_empty() || is_veiled(plain) => return value.to_owned(),
+            Some((local, of)) if is_mailbox && !of.is_empty() && domain(of) == of => {
+                if is_veiled(local) {
+                    return value.to_owned();
+                }
+                self.veil(plain, &mut out);
+                out.push('@');
+                out.push_str(of);
+            }
+            _ => self.veil(plain, &mut out),
+        }
+        out
     }
 
     fn addresses<'a>(&self, text: &'a str) -> Cow<'a, str> {
@@ -133,18 +191,28 @@ impl Veil {
         }
     }
 
+    /// The verb of an SMTP command. One that is none may be anything that somebody typed.
+    pub fn verb<'a>(&self, verb: &'a str) -> Cow<'a, str> {
+        match is_command(verb) || !verb.contains(char::is_alphanumeric) {
+            true => verb.into(),
+            false => self.user(verb).into(),
+        }
+    }
+
     /// The argument of an SMTP command, in which a mailbox may lack a domain.
     pub fn argument<'a>(&self, verb: &str, argument: &'a str) -> Cow<'a, str> {
         let is = |name: &&str| verb.eq_ignore_ascii_case(name);
-        let named = if ["VRFY", "EXPN"].iter().any(is) {
+        let has_dot = || argument.contains('.');
+        let named = if WITHOUT_PEOPLE.iter().any(is) || WITH_DOMAINS.iter().any(is) && has_dot() {
+            None
+        } else if WITH_PATH.iter().any(is) {
+            path_in(argument)
+        } else {
             // Anything: RFC 5321 section 4.1.1.6 takes names of persons, too.
             let start = argument.len() - argument.trim_start().len();
             Some((start, argument.trim_end().len()))
-        } else if ["MAIL", "RCPT"].iter().any(is) {
-            path_in(argument)
-        } else {
-            None
         };
+        let named = named.filter(|(start, end)| start < end);
         let name = named.and_then(|(start, end)| argument.get(start..end));
         let (Some((start, end)), Some(name)) = (named, name) else {
             return self.text(argument);
@@ -179,10 +247,72 @@ impl Veil {
         Cow::Owned(out)
     }
 
+    /// What an operator asks for, as it is printed.
+    fn filter(&self, text: &str) -> String {
+        let words = text.split_inclusive(' ').map(|word| {
+            let (bare, end) = word.split_at(word.trim_end().len());
+            match bare.split_once(':') {
+                Some((key, value)) if ASKS.contains(&key) => {
+                    format!("{key}:{}{end}", self.pattern(value))
+                }
+                Some((key, _)) if ASKS_OTHERWISE.contains(&key) => {
+                    format!("{}{end}", self.text(bare))
+                }
+                // The rest of a name in quotes.
+                Some(_) | None => format!("{}{end}", self.pattern(bare)),
+            }
+        });
+        words.collect()
+    }
+
+    /// A pattern of addresses or names: what stands before the domain, if that is more than `*`.
+    fn pattern(&self, value: &str) -> String {
+        let bare = value.trim_matches(['<', '>']);
+        let (local, domain) = match bare.rsplit_once('@') {
+            Some((local, domain)) => (local, format!("@{domain}")),
+            None => (bare, String::new()),
+        };
+        if local.is_empty() || is_veiled(local) {
+            return value.to_owned();
+        }
+        let mut out = value[..value.len() - value.trim_start_matches('<').len()].to_owned();
+        self.veil(bare, &mut out);
+        out.push_str(&domain);
+        out.push_str(&value[value.trim_end_matches('>').len()..]);
+        out
+    }
+
+    /// The name of a file that somebody handed in, without what stands behind its last dot; a queue id
+    /// in front of it stays, and so does its folder.
+    fn handed_in(&self, path: &str) -> String {
+        let is_quote = |c: char| c == '"' || c == '\\';
+        let start = path.rfind('/').map_or(0, |at| at + 1);
+        let start = path.len() - path[start..].trim_start_matches(is_quote).len();
+        let end = path.trim_end_matches(is_quote).len().max(start);
+        let name = &path[start..end];
+        let id = name
+            .split_once('.')
+            .filter(|(id, _)| id.parse::<mail::QueueId>().is_ok());
+        let start = start + id.map_or(0, |(id, _)| id.len() + 1);
+        let name = &path[start..end];
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        if stem.is_empty() || is_veiled(stem) {
+            return path.to_owned();
+        }
+        let mut out = path[..start].to_owned();
+        self.veil(stem, &mut out);
+        out.push_str(&path[start + stem.len()..]);
+        out
+    }
+
     /// The value of a field of the log, by the field's name.
     pub fn field<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
         if USERS.contains(&name) {
             self.user(value).into()
+        } else if name == FILTER {
+            self.filter(value).into()
+        } else if name == HANDED_IN {
+            self.handed_in(value).into()
         } else if SENTENCES.contains(&name) {
             self.sentence(value)
         } else {
@@ -259,6 +389,12 @@ fn local(before: &str) -> &str {
         .unwrap_or(local)
 }
 
+fn is_command(verb: &str) -> bool {
+    let known = [&WITH_PATH[..], &WITH_DOMAINS, &WITHOUT_PEOPLE, &WITH_PEOPLE];
+    let mut known = known.into_iter().flatten();
+    known.any(|known| verb.eq_ignore_ascii_case(known))
+}
+
 fn is_veiled(name: &str) -> bool {
     let is_hash = |hash: &str| {
         hash.len() == 2 * HASH_LEN && hash.bytes().all(|digit| digit.is_ascii_hexdigit())
@@ -272,7 +408,8 @@ fn is_code(text: &str) -> bool {
     end.unwrap_or(text.len()) == 3
 }
 
-/// Where in a text the first value stands that is in xtext and hides something.
+/// Where in a text the first value stands that is in xtext, and may hide something or have another
+/// form than an address has.
 fn hidden_in(text: &str) -> Option<(usize, usize)> {
     let mut next = 0;
     let mut words = text.split_inclusive(char::is_whitespace).map(|word| {
@@ -286,8 +423,7 @@ fn hidden_in(text: &str) -> Option<(usize, usize)> {
             begins.is_some_and(|begins| begins.eq_ignore_ascii_case(name))
         };
         let name = IN_XTEXT.iter().find(begins)?;
-        let hides = word[name.len()..].contains('+');
-        hides.then_some((start + name.len(), start + word.len()))
+        Some((start + name.len(), start + word.len()))
     })
 }
 
@@ -330,7 +466,10 @@ fn shown_in(text: &str) -> Option<(usize, usize)> {
 /// does.
 fn field_in(line: &str) -> Option<(&'static str, usize, usize)> {
     let begins = |key: &str| line.find(key).map(|at| at + key.len());
-    let names = USERS.into_iter().chain(SENTENCES);
+    let names = USERS
+        .into_iter()
+        .chain(SENTENCES)
+        .chain([FILTER, HANDED_IN]);
     let starts = names.filter_map(|name| {
         let forms = [format!(" {name}="), format!("\"{name}\":")];
         let start = forms.iter().filter_map(|form| begins(form)).min()?;
@@ -518,16 +657,94 @@ mod tests {
             ("MAIL", " FROM:<a@x> AUTH=bob+40x", " FROM:<*@x> AUTH=*@x"),
             ("MAIL", " FROM:<a@x> AUTH=bob+4", " FROM:<*@x> AUTH=*"),
             ("MAIL", " FROM:<a@x> AUTH=+0D@x", " FROM:<*@x> AUTH=*"),
+            ("MAIL", " FROM:<a@x> AUTH=<> X", " FROM:<*@x> AUTH=<> X"),
+            ("MAIL", " FROM:<a@x> AUTH=bob", " FROM:<*@x> AUTH=*"),
+            (
+                "RCPT",
+                " TO:<a@x> ORCPT=x400;/c=us/s=bob NOTIFY=NEVER",
+                " TO:<*@x> ORCPT=x400;* NOTIFY=NEVER",
+            ),
+            (
+                "RCPT",
+                " TO:<a@x> ORCPT=x-id;bob+40x.example",
+                " TO:<*@x> ORCPT=x-id;*",
+            ),
+            (
+                "RCPT",
+                " TO:<a@x> ORCPT=rfc822;bob+20lee+40x.example",
+                " TO:<*@x> ORCPT=rfc822;*@x.example",
+            ),
+            (
+                "RCPT",
+                " TO:<a@x> ORCPT=utf-8;b\\x{F6}b@x.example",
+                " TO:<*@x> ORCPT=utf-8;*@x.example",
+            ),
+            ("SEND", " FROM:<bob>", " FROM:<*>"),
+            ("HELP", " bob", " *"),
+            ("noop", " bob lee", " *"),
+            ("ETRN", " bob", " *"),
+            ("ETRN", " @x.example", " @x.example"),
+            ("BOB", " lee", " *"),
+            ("BOB", " ", " "),
             ("EHLO", " bob", " bob"),
+            ("", "250 bob", "250 bob"),
         ];
         for (verb, argument, veiled) in cases {
             assert_eq!(veil.argument(verb, argument), veiled, "{verb}{argument}");
         }
+        assert_eq!(
+            (veil.verb("Rcpt"), veil.verb("BOB")),
+            ("Rcpt".into(), "*".into())
+        );
         let veil = hashing();
         let plain = veil.text("ORCPT=rfc822;bob@x.example").into_owned();
         assert_eq!(veil.text("ORCPT=rfc822;Bob+40x.example"), plain);
         assert_eq!(veil.mailbox("postmaster"), "postmaster");
         assert_eq!(veil.mailbox("bob"), veil.user("bob"));
+    }
+
+    #[test]
+    fn what_operators_ask_for_and_names_of_files_name_nobody() {
+        let veil = Veil::cutting();
+        for (filter, veiled) in [
+            (
+                "to:<bob@x.example> state:held",
+                "to:<*@x.example> state:held",
+            ),
+            ("from:<bo*@x*> user:bob", "from:<*@x*> user:*"),
+            ("to:<bob*>", "to:<*>"),
+            (
+                "to:<*@x.example> from:<> user:*",
+                "to:<*@x.example> from:<> user:*",
+            ),
+            (r#"to:<\"bob lee\"@x.example>"#, "to:<* *@x.example>"),
+            (
+                "client:192.0.2.0/24 size:>1B id:abc",
+                "client:192.0.2.0/24 size:>1B id:abc",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(veil.field("filter", filter), veiled, "{filter}");
+            let line = format!("changes filter=\"{filter}\" by=\"ann\"");
+            let expected = format!("changes filter=\"{veiled}\" by=\"ann\"");
+            assert_eq!(veil.line(&line), expected);
+        }
+        let id = mail::QueueId::new(mail::Timestamp::default(), 7);
+        for (name, veiled) in [
+            ("bob.eml", "*.eml".to_owned()),
+            ("\"bob lee.v2.eml\"", "\"*.eml\"".to_owned()),
+            (
+                &format!("/var/bad/{id}.bob.eml"),
+                format!("/var/bad/{id}.*.eml"),
+            ),
+            ("\\\"bob\\\"", "\\\"*\\\"".to_owned()),
+            ("", String::new()),
+        ] {
+            assert_eq!(veil.field("handed_in", name), veiled, "{name}");
+        }
+        let hashed = hashing().field("filter", "to:<Bob@x.example>").into_owned();
+        assert_eq!(hashed, format!("to:<{}>", hashing().text("bob@x.example")));
+        assert_eq!(hashing().field("filter", &hashed), hashed);
     }
 
     proptest! {
@@ -555,8 +772,11 @@ mod tests {
             for veil in [hashing(), Veil::cutting()] {
                 let (_text, _line, _user) = (veil.text(&text), veil.line(&text), veil.user(&text));
                 let _sentence = veil.sentence(&text);
-                for verb in ["VRFY", "RCPT", "EHLO"] {
+                for verb in ["VRFY", "RCPT", "EHLO", "ETRN"] {
                     let _argument = veil.argument(verb, &text);
+                }
+                for name in ["filter", "handed_in"] {
+                    let _field = veil.field(name, &text);
                 }
             }
         }

@@ -14,7 +14,7 @@ const ANN: &str = "ann@sender.example";
 fn bounce_all(harness: &mut Harness) {
     harness
         .disk
-        .bounce_all("given up by the administrator: closed");
+        .bounce_all("given up by the administrator: 550 5.7.1 closed");
     let domains = harness.disk.domains();
     harness.event(Event::Changed { domains });
 }
@@ -42,7 +42,10 @@ fn what_waits_bounces_at_once_in_pages_and_goes_out_no_more() {
         };
         assert!(!one.tried && !end.expired);
         let reply = end.reason().to_string();
-        assert_eq!(reply, "554 5.3.0 given up by the administrator: closed");
+        assert_eq!(
+            reply,
+            "554 5.3.0 given up by the administrator: 550 5.7.1 closed"
+        );
     }
     harness.run(hours(24));
     assert_eq!(harness.queue.deadline(), None, "nothing is looked for");

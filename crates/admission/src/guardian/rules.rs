@@ -228,12 +228,8 @@ impl fmt::Display for Over {
             usual,
             reaction,
         } = self;
-        let (name, hours) = (subject.name(), hours(most.per));
-        let name = match subject {
-            Subject::User(name) => mail::user_shown(name).to_string(),
-            _ => name,
-        };
-        write!(f, "{count} {measure} of {subject} {name} in {hours} h, ")?;
+        let (subject, hours) = (subject.shown(), hours(most.per));
+        write!(f, "{count} {measure} of {subject} in {hours} h, ")?;
         if let Some(usual) = usual {
             write!(f, "where {usual:.0} are usual, and ")?;
         }

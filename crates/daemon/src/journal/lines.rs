@@ -285,12 +285,12 @@ pub(super) fn picked_up(id: QueueId, file: &OsStr) {
 
 /// Logs a file that is tried again.
 pub(super) fn pickup_postponed(id: QueueId, file: &OsStr, why: &str) {
-    warn!(%id, ?file, why, "pickup postponed");
+    warn!(%id, handed_in = ?file, why, "pickup postponed");
 }
 
 /// Logs a file that lies among the bad ones now.
 pub(super) fn pickup_refused(id: QueueId, file: &OsStr, why: &str) {
-    warn!(%id, ?file, why, "pickup refused: moved to badmail");
+    warn!(%id, handed_in = ?file, why, "pickup refused: moved to badmail");
 }
 
 /// Logs how many more there were than the log has named.

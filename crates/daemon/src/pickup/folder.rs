@@ -74,7 +74,7 @@ impl Folder {
         for entry in fs::read_dir(&self.taken)? {
             let name = entry?.file_name();
             let Some(taken) = self.parse(&name) else {
-                tracing::warn!(file = ?name, "pickup: no file that was taken, left alone");
+                tracing::warn!(handed_in = ?name, "pickup: no file that was taken, left alone");
                 continue;
             };
             match spool.body(taken.id) {
@@ -168,7 +168,7 @@ impl Folder {
         let taken: Vec<Taken> = files.into_iter().filter_map(take).collect();
         if let Some((name, error)) = failed {
             // One line for all of them: they are tried again at each look.
-            tracing::error!(file = ?name, %error, "pickup: files cannot be taken");
+            tracing::error!(handed_in = ?name, %error, "pickup: files cannot be taken");
         }
         if !taken.is_empty() {
             self.sync();
@@ -196,7 +196,7 @@ impl Folder {
         if sent.is_some_and(|sent| sent != now) {
             let why = "it was written to after it had been taken: what it held before was sent, so \
                        that only what came later is to be sent again";
-            tracing::error!(id = %taken.id, file = ?taken.name, "pickup: {why}");
+            tracing::error!(id = %taken.id, handed_in = ?taken.name, "pickup: {why}");
             return self.set_aside(taken, why);
         }
         fs::remove_file(&taken.path).or_else(gone)
@@ -232,7 +232,7 @@ impl Folder {
             }
             for path in &bad[&id].paths {
                 if let Err(error) = fs::remove_file(path).or_else(gone) {
-                    tracing::warn!(file = ?path, %error, "pickup: a bad file cannot be dropped");
+                    tracing::warn!(handed_in = ?path, %error, "pickup: a bad file cannot be dropped");
                 }
             }
         }
