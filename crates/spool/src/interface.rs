@@ -215,13 +215,15 @@ pub struct Replacement {
 
 /// What became of a message that was taken before it was looked at: one transaction, so that each
 /// recipient is either held still or as it is to be. Rejected where not exactly these recipients are
-/// held for it any longer.
+/// held for it any longer, or an operator led one elsewhere meanwhile: it is looked at anew.
 #[derive(Debug, Clone)]
 pub struct LateVerdict {
     /// The message.
     pub id: QueueId,
     /// The numbers of all its recipients that were looked at for, in order: these are forgotten.
     pub numbers: Vec<u32>,
+    /// Those of them whom an operator had led elsewhere by then, and to which site.
+    pub led: Vec<(u32, Box<str>)>,
     /// What there is of it in their place, with the content that it has; `None`: it is gone, unless
     /// others than these keep it.
     pub kept: Option<KeptMessage>,

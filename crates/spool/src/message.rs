@@ -148,6 +148,11 @@ impl Recipient {
         self.filed.as_deref().and_then(rerouted)
     }
 
+    /// The same with its number, as [`crate::LateVerdict::led`] names it.
+    pub fn led(&self) -> Option<(u32, Box<str>)> {
+        self.rerouted().map(|site| (self.number, site.into()))
+    }
+
     /// It waits under this name from now on: its host, or the name of a site.
     pub fn file_under(&mut self, name: &str) {
         let by_host = *host_name(self.admitted.recipient().host()) == *name;

@@ -7,7 +7,7 @@ use mail::Timestamp;
 use sample::{Scratch, arrival, at, bulk, done, id, message_due, reroute};
 use spool::{
     Bulk, Change, DuePlace, Filed, HoldReason, KeptMessage, LateVerdict, Model, NewMessage, Page,
-    Pause, RecipientState, Replacement, Settled, Settlement, Spool, Verb, Wanted,
+    Pause, Recipient, RecipientState, Replacement, Settled, Settlement, Spool, Verb, Wanted,
 };
 
 /// A sequence that depends on its seed alone (xorshift64).
@@ -150,6 +150,7 @@ fn verdict(chance: &mut Chance) -> LateVerdict {
         id,
         others: others.collect(),
         numbers: kept.recipients.iter().map(|one| one.number).collect(),
+        led: kept.recipients.iter().filter_map(Recipient::led).collect(),
         kept: (chance.below(3) > 0).then_some(KeptMessage {
             message: kept.message,
             recipients: kept.recipients,

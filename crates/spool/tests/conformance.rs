@@ -15,8 +15,8 @@ use sample::{
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, DuePage, DuePlace, Ended,
     Filed, Health, HoldReason, KeptMessage, LargeBody, LateVerdict, Model, NewMessage, Page, Pause,
-    RecipientState, Replacement, Settled, Settlement, Spool, SpoolError, Verb, Waiting, Wanted,
-    rerouted,
+    Recipient, RecipientState, Replacement, Settled, Settlement, Spool, SpoolError, Verb, Waiting,
+    Wanted, rerouted,
 };
 
 macro_rules! on_every_store {
@@ -78,6 +78,7 @@ on_every_store! {
     a_message_takes_the_place_of_one_that_is_held_for_all_it_names_or_none,
     what_has_yet_to_be_looked_at_is_kept_with_what_is_known_of_it_until_that_is_done,
     what_comes_of_a_look_is_for_all_who_were_looked_at_for_or_none,
+    where_an_operator_leads_whom_is_looked_at_for_is_not_forgotten,
     what_is_made_of_a_large_one_that_was_looked_at_takes_its_place,
     whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back,
     find_pages_by_message,
@@ -1255,6 +1256,7 @@ fn verdict(numbers: &[u32], kept: Option<NewMessage>, others: Vec<NewMessage>) -
     LateVerdict {
         id: id(1),
         numbers: numbers.to_vec(),
+        led: Vec::new(),
         kept: kept.map(|new| KeptMessage {
             message: new.message,
             recipients: new.recipients,
@@ -1355,6 +1357,36 @@ fn what_comes_of_a_look_is_for_all_who_were_looked_at_for_or_none(spool: &dyn Sp
     // It is done once.
     let again = screened(spool, verdict(&[0, 1], both(), vec![]));
     assert!(invalid(&again), "{again:?}");
+}
+
+fn where_an_operator_leads_whom_is_looked_at_for_is_not_forgotten(spool: &dyn Spool) {
+    let addresses = ["a@x.example", "b@x.example"];
+    store_unscreened(spool, message(1, &addresses), "one");
+    let to_isp = reroute(parse("to:b@*"), Some("route:isp"));
+    assert_eq!(carried_out(spool, to_isp), 1);
+    let found = spool.unscreened(at(9), 9).unwrap().messages.remove(0);
+    let mut kept = message(1, &addresses);
+    kept.recipients = found.waiting.recipients.clone();
+    for one in &mut kept.recipients {
+        one.state = RecipientState::Waiting;
+    }
+    let unaware = verdict(&[0, 1], Some(kept.clone()), vec![]);
+    let answer = screened(spool, unaware.clone());
+    assert!(invalid(&answer), "{answer:?}");
+    let aware = LateVerdict {
+        led: found
+            .waiting
+            .recipients
+            .iter()
+            .filter_map(Recipient::led)
+            .collect(),
+        ..unaware
+    };
+    assert_eq!(aware.led, [(1, "route:isp".into())]);
+    assert_eq!(screened(spool, aware), Commit::Applied { recipients: 2 });
+    let recipients = &all(spool)[0].recipients;
+    let led: Vec<_> = recipients.iter().map(Recipient::rerouted).collect();
+    assert_eq!(led, [None, Some("route:isp")]);
 }
 
 fn what_is_made_of_a_large_one_that_was_looked_at_takes_its_place(spool: &dyn Spool) {

@@ -14,6 +14,7 @@ impl Checker {
         let LateVerdict {
             id,
             numbers,
+            led: _,
             kept,
             others,
         } = verdict;

@@ -81,11 +81,10 @@ PRAGMA user_version = 4; COMMIT;
 /// From version 4, which knew nothing that has yet to be looked at: a program that does not know the
 /// state takes it for damage.
 const FROM_VERSION_4: &str = "
-BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS unscreened (id BLOB PRIMARY KEY, facts BLOB NOT NULL, sum INTEGER NOT NULL)
   STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unscreened_due ON recipient (due, id, number) WHERE state = 6;
-PRAGMA user_version = 5; COMMIT;
+PRAGMA user_version = 5;
 ";
 
 /// Made where they are missing: older spools have none, and the tables are as they were.
@@ -156,10 +155,13 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
             if old <= 3 {
                 connection.execute_batch(FROM_VERSION_3)?;
             }
-            connection.execute_batch(FROM_VERSION_4)?;
-            if tally::is_kept(connection)? {
-                connection.execute_batch(tally::UNSCREENED)?;
+            // All or nothing: a later start would not find out that something is missing.
+            let all = connection.unchecked_transaction()?;
+            all.execute_batch(FROM_VERSION_4)?;
+            if tally::is_kept(&all)? {
+                all.execute_batch(tally::UNSCREENED)?;
             }
+            all.commit()?;
             add_indexes(connection)
         }
         (0, 0) if tables == 0 => create(connection),
@@ -272,6 +274,24 @@ mod tests {
         let mut plan = connection.prepare(&question).unwrap();
         let steps = plan.query_map((), |row| row.get(3)).unwrap();
         steps.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_spool_of_version_4_becomes_one_of_5_with_all_that_takes_or_stays_as_it_is() {
+        let connection = Connection::open_in_memory().unwrap();
+        create(&connection).unwrap();
+        let as_before = "DROP TABLE unscreened; DROP INDEX unscreened_due; PRAGMA user_version = 4;
+             DELETE FROM tally WHERE what = 6;
+             CREATE TRIGGER cut BEFORE INSERT ON tally BEGIN SELECT RAISE(ABORT, 'a cut'); END;";
+        connection.execute_batch(as_before).unwrap();
+        let number =
+            |question: &str| connection.query_row(question, (), |row| row.get::<_, i64>(0));
+        assert!(prepare_tables(&connection).is_err());
+        assert_eq!(number("PRAGMA user_version"), Ok(4));
+        connection.execute_batch("DROP TRIGGER cut").unwrap();
+        prepare_tables(&connection).unwrap();
+        assert_eq!(number("PRAGMA user_version"), Ok(5));
+        assert_eq!(number("SELECT count(*) FROM tally WHERE what = 6"), Ok(1));
     }
 
     #[test]

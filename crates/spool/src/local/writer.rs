@@ -249,14 +249,16 @@ impl Writer {
 
     fn screened(&mut self, verdict: &LateVerdict, room: &mut u64) -> Result<Commit, SpoolError> {
         let id = verdict.id;
-        let (mut looked_at, mut others) = (Vec::new(), Vec::new());
-        for (number, state) in self.states(id)? {
-            match state {
-                UNSCREENED => looked_at.push(number),
-                _ => others.push(number),
+        let (mut looked_at, mut led, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, state, host) in self.states(id)? {
+            if state != UNSCREENED {
+                others.push(number);
+                continue;
             }
+            looked_at.push(number);
+            led.extend(rerouted(&host).map(|site| (number, site.into())));
         }
-        if looked_at.is_empty() || looked_at != verdict.numbers {
+        if looked_at.is_empty() || looked_at != verdict.numbers || led != verdict.led {
             return Ok(Commit::Rejected(check::not_unscreened(id)));
         }
         let mut keeps = None;
@@ -302,10 +304,12 @@ impl Writer {
         Ok(())
     }
 
-    fn states(&self, id: QueueId) -> rusqlite::Result<Vec<(u32, i64)>> {
-        let statement = "SELECT number, state FROM recipient WHERE id = ?1 ORDER BY number";
+    /// The number, state and filed name of each.
+    fn states(&self, id: QueueId) -> rusqlite::Result<Vec<(u32, i64, String)>> {
+        let statement = "SELECT number, state, host FROM recipient WHERE id = ?1 ORDER BY number";
         let mut states = self.connection.prepare_cached(statement)?;
-        let states = states.query_map((id.to_bytes(),), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let one = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let states = states.query_map((id.to_bytes(),), one)?;
         states.collect()
     }
 

@@ -207,19 +207,20 @@ impl State {
         let LateVerdict {
             id,
             numbers,
+            led,
             kept,
             others,
         } = verdict;
         let recipients = self.messages.get(&id).map(|entry| &entry.recipients);
         let all = recipients.into_iter().flatten();
-        let (looked_at, place): (Vec<_>, Vec<_>) = all
-            .map(|(number, (_, one))| (*number, one.state))
-            .partition(|(_, state)| *state == RecipientState::Held(HoldReason::Unscreened));
-        let only = |some: Vec<(u32, RecipientState)>| -> Vec<u32> {
-            some.into_iter().map(|(number, _)| number).collect()
-        };
-        let (looked_at, place) = (only(looked_at), only(place));
-        if looked_at.is_empty() || looked_at != numbers {
+        let (found, others_there): (Vec<_>, Vec<_>) = all
+            .map(|(_, (_, one))| one)
+            .partition(|one| one.state == RecipientState::Held(HoldReason::Unscreened));
+        let only =
+            |some: &[&Recipient]| -> Vec<u32> { some.iter().map(|one| one.number).collect() };
+        let (looked_at, place) = (only(&found), only(&others_there));
+        let led_now = found.iter().filter_map(|one| one.led());
+        if looked_at.is_empty() || looked_at != numbers || !led_now.eq(led) {
             return Commit::Rejected(check::not_unscreened(id));
         }
         if let Some(kept) = &kept

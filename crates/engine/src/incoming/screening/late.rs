@@ -496,6 +496,7 @@ impl Late {
         LateVerdict {
             id: self.message.id,
             numbers: self.recipients.iter().map(|one| one.number).collect(),
+            led: self.recipients.iter().filter_map(Recipient::led).collect(),
             kept,
             others,
         }
