@@ -270,6 +270,7 @@ fn what_was_taken_is_looked_at_after_a_kill_and_goes_out_no_sooner() {
         assert_eq!(rows.len(), 2, "life {life}: {rows:?}");
         assert_eq!(rows[0]["last_reply"], "being screened", "{rows:?}");
         assert_eq!(rows[0]["id"], *ids[0], "{rows:?}");
+        assert_eq!(rows[0]["tries"], [1, 2, 1][life], "{rows:?}");
         let status = relay.status().expect("it runs");
         assert_eq!(status["queue"]["unscreened"], 2, "{status}");
         // Nobody lets it out unseen.
@@ -282,7 +283,7 @@ fn what_was_taken_is_looked_at_after_a_kill_and_goes_out_no_sooner() {
         if life == 2 {
             looker.answers.store(true, Ordering::SeqCst);
         }
-        // Once in order, which counts for no try.
+        // Once in order: then it has not been begun in vain.
         if life == 1 {
             relay.stop();
         } else {

@@ -63,8 +63,9 @@ pub struct Relay {
     tasks: Vec<tokio::task::JoinHandle<()>>,
     /// Those who answer on `metrics.bind`: they say to the end that it stops.
     watched: Vec<tokio::task::JoinHandle<()>>,
-    /// The ways in for this machine; they end by themselves when the relay stops.
-    local: Vec<tokio::task::JoinHandle<()>>,
+    /// Those who end by themselves when the relay stops: the ways in for this machine, and whoever
+    /// looks at what was taken before.
+    ending: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Relay {
@@ -122,7 +123,8 @@ impl Relay {
         let mut listeners = Listeners::default();
         let ready = listener::ready(bound).map_err(|e| format!("a listener cannot start: {e}"))?;
         listeners.serve(&services, ready);
-        let local = local_ways(&services, pickup, submit)?;
+        let mut ending = local_ways(&services, pickup, submit)?;
+        ending.push(tokio::spawn(late::screen(Arc::clone(&services))));
         report(&services.active());
         let shared = Arc::new(Shared::new(services, listeners, source));
         let monitoring = Monitoring::new(Arc::clone(&shared));
@@ -143,7 +145,7 @@ impl Relay {
             tracking_thread,
             dispatch_task,
             tasks,
-            local,
+            ending,
         })
     }
 
@@ -192,7 +194,7 @@ impl Relay {
             dispatch_task,
             tasks,
             watched,
-            local,
+            ending,
         } = self;
         end(tasks).await;
         shared.services.stop.send_replace(Stop::Draining);
@@ -204,9 +206,9 @@ impl Relay {
             services.stop.send_replace(Stop::Now);
         });
         shared.listeners.lock().await.finished().await;
-        for way in local {
-            if let Err(fault) = way.await {
-                tracing::error!(%fault, "a way of local submission ended by a fault");
+        for task in ending {
+            if let Err(fault) = task.await {
+                tracing::error!(%fault, "local submission or late screening ended by a fault");
             }
         }
         if let Err(fault) = dispatch_task.await {
@@ -268,7 +270,6 @@ fn beside_mail(
         tokio::spawn(watchdog::watch(services())),
         tokio::spawn(outbound::keep(services())),
         tokio::spawn(strangers::keep(services())),
-        tokio::spawn(late::screen(services())),
         tokio::spawn(reporting::tell(services())),
         tokio::spawn(digests::tell(services())),
         tokio::spawn(acme::keep(services())),
