@@ -1,6 +1,6 @@
 use dkim::{Chain, VerifiedSignature};
 use dmarc::Policy;
-use mail::Domain;
+use mail::{Domain, ReversePath};
 use message::{StatedResults, Statement, authentication_results_field};
 
 use crate::Vouched;
@@ -77,6 +77,23 @@ impl Results {
             },
             policy: policy(asked.filter(|_| !matches!(self.vouched, Vouched::By(_)))),
         }
+    }
+
+    /// Whether a message comes from the domain of its sender (MAIL), so that a notice to there goes to
+    /// nobody who sent nothing: SPF passes for it, or DMARC for an author of its organization. That DMARC
+    /// passes alone says nothing of the sender, which whoever signs for its own domain may choose.
+    pub fn proves(&self, sender: &ReversePath) -> bool {
+        let Some(sender) = sender.domain() else {
+            return false;
+        };
+        let spf = self.spf.as_ref();
+        let by_spf = spf.is_some_and(|spf| spf.result == spf::SpfResult::Pass);
+        let dmarc = self.dmarc.as_ref();
+        let dmarc = dmarc.filter(|dmarc| dmarc.result == dmarc::DmarcResult::Pass);
+        let theirs = dmarc.into_iter();
+        let mut theirs = theirs.flat_map(|dmarc| [&dmarc.author, &dmarc.organization]);
+        let is_theirs = |one: &Domain| sender == one || sender.is_below(one);
+        by_spf || theirs.any(|one| one.as_ref().is_some_and(is_theirs))
     }
 
     /// The `Authentication-Results` field (RFC 8601), as `id` writes it, with its line ends. `None`
@@ -189,6 +206,38 @@ fn policy(outcome: Option<&dmarc::Outcome>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sender_is_proven_by_spf_or_by_an_author_of_its_organization() {
+        let domain = |name: &str| Domain::parse(name).unwrap();
+        let by_dmarc = |result, author: &str, organization: &str| Results {
+            dmarc: Some(dmarc::Outcome {
+                result,
+                author: Some(domain(author)),
+                record: None,
+                organization: Domain::parse(organization).ok(),
+                policy: None,
+                compared: Vec::new(),
+                why: dmarc::Why::Aligned,
+            }),
+            ..Results::default()
+        };
+        let sender = ReversePath::parse_routed("ann@mail.out.test").unwrap();
+        use dmarc::DmarcResult::{Fail, Pass};
+        for (result, author, organization, expected) in [
+            (Pass, "mail.out.test", "", true),
+            (Pass, "out.test", "", true),
+            (Pass, "news.out.test", "out.test", true),
+            (Pass, "news.out.test", "", false),
+            (Pass, "evil.test", "evil.test", false),
+            (Fail, "mail.out.test", "", false),
+        ] {
+            let results = by_dmarc(result, author, organization);
+            assert_eq!(results.proves(&sender), expected, "{author}");
+            assert!(!results.proves(&ReversePath::Null), "{author}");
+        }
+        assert!(!Results::default().proves(&sender));
+    }
 
     #[test]
     fn a_message_is_forged_unless_somebody_vouches_for_it() {

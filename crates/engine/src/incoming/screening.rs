@@ -124,7 +124,7 @@ pub struct Judgement {
     pub each: Vec<Option<Refusal>>,
     /// What rules made of it.
     pub facts: Vec<ScreenedFact>,
-    /// Its sender is who it says, by SPF or DMARC.
+    /// Its sender is who it says ([`Results::proves`]).
     pub is_proven: bool,
 }
 
@@ -385,8 +385,8 @@ impl Screening {
         let mut facts = facts(&self.storing.accepted, &verdicts);
         facts.extend(found);
         let terms = Arc::clone(&self.terms);
-        let came_to = self.results.summary();
-        let is_proven = came_to.spf == "pass" || came_to.dmarc == "pass";
+        let sender = &self.storing.accepted.envelope.reverse_path;
+        let is_proven = self.results.proves(sender);
         let mut without = Vec::new();
         let Refusals {
             whole: refused,

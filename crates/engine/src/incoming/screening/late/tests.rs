@@ -117,13 +117,32 @@ fn resumed(stored: &Unscreened, setup: &Setup, spool: &Model) -> Screening {
     resumed.unwrap_or_else(|why| panic!("{why:?}"))
 }
 
-fn looked_at(mut screening: Screening, spool: &Model, spf: &Answer) -> Judgement {
+fn looked_at(screening: Screening, spool: &Model, spf: &Answer) -> Judgement {
+    judged(screening, spool, spf, None)
+}
+
+/// The same, where DMARC passes for this author.
+fn judged(
+    mut screening: Screening,
+    spool: &Model,
+    spf: &Answer,
+    author: Option<&str>,
+) -> Judgement {
     screening.read(Timestamp::from_millis(1_500)).unwrap();
     while let Some((_, questions)) = screening.questions() {
         for question in questions {
             screening.on_answer(&question, spf);
         }
     }
+    screening.results.dmarc = author.map(|author| dmarc::Outcome {
+        result: dmarc::DmarcResult::Pass,
+        author: Domain::parse(author).ok(),
+        record: None,
+        organization: None,
+        policy: None,
+        compared: Vec::new(),
+        why: dmarc::Why::Aligned,
+    });
     let mut number = 0;
     screening.run(&Signers::default(), spool, &mut || {
         number += 1;
@@ -318,13 +337,17 @@ fn what_is_refused_later_bounces_only_to_who_has_sent_it() {
         storing.accepted.envelope.reverse_path = mail::ReversePath::Null;
     };
     let spf = Answer::Texts(["v=spf1 ip4:203.0.113.9 -all".into()].into());
-    let cases: [(Altered, &Answer, bool); 4] = [
-        (|_| {}, &Answer::NoSuchName, false),
-        (|_| {}, &spf, true),
-        (ours, &Answer::NoSuchName, true),
-        (nobody, &Answer::NoSuchName, false),
+    let none = &Answer::NoSuchName;
+    let cases: [(Altered, &Answer, Option<&str>, bool); 6] = [
+        (|_| {}, none, None, false),
+        (|_| {}, &spf, None, true),
+        (|_| {}, none, Some("out.test"), true),
+        // Whoever signs as an author of its own may name any sender.
+        (|_| {}, none, Some("evil.test"), false),
+        (ours, none, None, true),
+        (nobody, none, None, false),
     ];
-    for (change, answer, bounces) in cases {
+    for (change, answer, author, bounces) in cases {
         let (setup, spool) = (setup(rules), Model::new());
         let screening = arriving(
             &setup,
@@ -336,7 +359,7 @@ fn what_is_refused_later_bounces_only_to_who_has_sent_it() {
         let stored = put_off(screening, &setup, &spool);
         let screening = resumed(&stored, &setup, &spool);
         let late = screening.late().unwrap().clone();
-        let judgement = looked_at(screening, &spool, answer);
+        let judgement = judged(screening, &spool, answer, author);
         let outcome = late.concluded(judgement, &setup, moment(2_000));
         let [one, other] = &outcome.kept.as_ref().unwrap().recipients[..] else {
             panic!("there are two");
