@@ -52,7 +52,8 @@ pub trait Spool: Send + Sync {
     fn shared_body(&self, id: QueueId) -> Result<Option<Arc<dyn SharedBody>>, SpoolError>;
 
     /// Messages that have to be looked at ([`HoldReason::Unscreened`]) and are due `before` or at that
-    /// moment, at most `limit`, the earliest first; and when the next one is due behind it.
+    /// moment, at most `limit`, the earliest first, none with a recipient that a pending operation
+    /// withholds; and when the next one is due behind it.
     fn unscreened(&self, before: Timestamp, limit: usize) -> Result<UnscreenedPage, SpoolError>;
 
     /// Messages with a matching recipient, ordered by id, each with its matching recipients only. A
@@ -215,7 +216,8 @@ pub struct Replacement {
 
 /// What became of a message that was taken before it was looked at: one transaction, so that each
 /// recipient is either held still or as it is to be. Rejected where not exactly these recipients are
-/// held for it any longer, or an operator led one elsewhere meanwhile: it is looked at anew.
+/// held for it any longer, an operator led one elsewhere meanwhile, or a pending operation
+/// has yet to come to one and withholds it: it is looked at anew, if it is there then.
 #[derive(Debug, Clone)]
 pub struct LateVerdict {
     /// The message.

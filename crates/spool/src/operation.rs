@@ -186,6 +186,15 @@ impl Pending {
     }
 }
 
+/// Whether a pending operation withholds one of them.
+pub(crate) fn is_withheld(waiting: &Waiting, pending: &[Pending]) -> bool {
+    let mut recipients = waiting.recipients.iter();
+    recipients.any(|one| {
+        let mut pending = pending.iter();
+        pending.any(|operation| operation.withholds(&waiting.message, one))
+    })
+}
+
 /// What is left of a message when those are left out whom a pending operation withholds.
 pub(crate) fn not_withheld(mut waiting: Waiting, pending: &[Pending]) -> Option<Waiting> {
     let Waiting {

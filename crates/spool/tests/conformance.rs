@@ -79,6 +79,7 @@ on_every_store! {
     what_has_yet_to_be_looked_at_is_kept_with_what_is_known_of_it_until_that_is_done,
     what_comes_of_a_look_is_for_all_who_were_looked_at_for_or_none,
     where_an_operator_leads_whom_is_looked_at_for_is_not_forgotten,
+    what_an_operation_has_yet_to_come_to_is_not_looked_at_meanwhile,
     what_is_made_of_a_large_one_that_was_looked_at_takes_its_place,
     whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back,
     find_pages_by_message,
@@ -1387,6 +1388,20 @@ fn where_an_operator_leads_whom_is_looked_at_for_is_not_forgotten(spool: &dyn Sp
     let recipients = &all(spool)[0].recipients;
     let led: Vec<_> = recipients.iter().map(Recipient::rerouted).collect();
     assert_eq!(led, [None, Some("route:isp")]);
+}
+
+fn what_an_operation_has_yet_to_come_to_is_not_looked_at_meanwhile(spool: &dyn Spool) {
+    store_unscreened(spool, message(1, &["a@x.example"]), "one");
+    let other = || vec![message(2, &["a@x.example"])];
+    begin(spool, bulk(Verb::Hold, parse(""), at(9)));
+    assert_eq!(unscreened(spool, 9, 9).0, ["one [0]"]);
+    begin(spool, bulk(Verb::Delete, parse("state:unscreened"), at(9)));
+    assert_eq!(unscreened(spool, 9, 9).0, [""; 0]);
+    // Of one that was begun before nothing is made that it would not find.
+    let answer = screened(spool, verdict(&[0], None, other()));
+    assert!(invalid(&answer), "{answer:?}");
+    while advance(spool).is_some() {}
+    assert_eq!(counts(spool, ""), (0, 0, 0));
 }
 
 fn what_is_made_of_a_large_one_that_was_looked_at_takes_its_place(spool: &dyn Spool) {

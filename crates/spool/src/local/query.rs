@@ -15,7 +15,7 @@ use crate::local::record::{
     read_kept, read_message, read_recipient,
 };
 use crate::local::watch::Watch;
-use crate::operation::{PASSED_OVER_MAX, not_withheld};
+use crate::operation::{PASSED_OVER_MAX, is_withheld, not_withheld};
 use crate::{
     Body, DuePage, DuePlace, HoldReason, Message, Recipient, RecipientState, SpoolError,
     Unscreened, UnscreenedPage, Waiting, Wanted,
@@ -222,10 +222,12 @@ pub(super) fn unscreened(
 ) -> Result<UnscreenedPage, SpoolError> {
     // One moment for all its statements.
     let moment = connection.unchecked_transaction()?;
+    let pending = operations::pending(&moment)?;
     let question = "SELECT id, number, due FROM recipient WHERE state = 6 ORDER BY due, id, number";
     let mut statement = moment.prepare_cached(question)?;
     let mut rows = statement.query(())?;
     let (mut page, mut seen) = (UnscreenedPage::default(), BTreeSet::new());
+    let mut passed_over = 0;
     while let Some(row) = rows.next()? {
         let (id, number, due) = (id_of(row, 0)?, row.get(1)?, self::moment(row, 2)?);
         if due > before {
@@ -235,17 +237,29 @@ pub(super) fn unscreened(
         if watch.is_damaged(id, number) || seen.contains(&id) {
             continue;
         }
-        if page.messages.len() == limit {
+        if page.messages.len() == limit || passed_over == PASSED_OVER_MAX {
             break;
         }
         seen.insert(id);
-        let is_meant = |one: &Recipient| one.state == RecipientState::Held(HoldReason::Unscreened);
-        if let Some(waiting) = waiting(&moment, watch, id, is_meant)? {
-            let facts = facts(&moment, id)?;
-            page.messages.push(Unscreened { waiting, facts });
-        }
+        let found = unscreened_of(&moment, watch, id)?;
+        let Some(waiting) = found.filter(|found| !is_withheld(found, &pending)) else {
+            passed_over += 1;
+            continue;
+        };
+        let facts = facts(&moment, id)?;
+        page.messages.push(Unscreened { waiting, facts });
     }
     Ok(page)
+}
+
+/// A message with those of its recipients that are held until it is looked at.
+pub(super) fn unscreened_of(
+    connection: &Connection,
+    watch: &Watch,
+    id: QueueId,
+) -> Result<Option<Waiting>, SpoolError> {
+    let is_meant = |one: &Recipient| one.state == RecipientState::Held(HoldReason::Unscreened);
+    waiting(connection, watch, id, is_meant)
 }
 
 /// What is kept for whoever is to look at a message; nothing where it is damaged.

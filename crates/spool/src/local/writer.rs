@@ -19,14 +19,15 @@ use crate::local::schema::{PAGE_OCTETS, open_writer};
 use crate::local::search::{Match, Span, look};
 use crate::local::segments::{Appender, CONTENT_OCTETS_MIN};
 use crate::local::tally::Tally;
-use crate::local::{operations, pauses};
+use crate::local::watch::Watch;
+use crate::local::{operations, pauses, query};
 use crate::message::host_name;
-use crate::operation::{Files, LOOKED_AT_MAX};
+use crate::operation::{Files, LOOKED_AT_MAX, is_withheld};
 use crate::verb::Effect;
 use crate::{
-    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, HoldReason, KeptMessage, LateVerdict,
-    NewMessage, Part, Receipt, RecipientState, Replacement, Settled, Settlement, SpoolError, Verb,
-    check, rerouted,
+    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, Health, HoldReason, KeptMessage,
+    LateVerdict, NewMessage, Part, Receipt, RecipientState, Replacement, Settled, Settlement,
+    SpoolError, Verb, check, rerouted,
 };
 
 /// Pages given back at one time, so that shrinking never holds up a 250 for long.
@@ -261,6 +262,9 @@ impl Writer {
         if looked_at.is_empty() || looked_at != verdict.numbers || led != verdict.led {
             return Ok(Commit::Rejected(check::not_unscreened(id)));
         }
+        if self.is_withheld(id)? {
+            return Ok(Commit::Rejected(check::not_unscreened(id)));
+        }
         let mut keeps = None;
         if let Some(kept) = &verdict.kept {
             if let Err(why) = check::kept(kept, &others) {
@@ -289,6 +293,19 @@ impl Writer {
         }
         self.forget_when_settled(id)?;
         Ok(applied(looked_at.len() as u64))
+    }
+
+    /// Whether an operation has yet to come to one who is held until this message is looked at: it
+    /// would not find what is made of it.
+    fn is_withheld(&self, id: QueueId) -> Result<bool, SpoolError> {
+        let pending = operations::pending(&self.connection)?;
+        if pending.is_empty() {
+            return Ok(false);
+        }
+        // What is damaged is told by whoever reads it.
+        let watch = Watch::new(Health::Accepting);
+        let found = query::unscreened_of(&self.connection, &watch, id)?;
+        Ok(found.is_some_and(|found| is_withheld(&found, &pending)))
     }
 
     /// The message is as this one says from now on, where its content is.

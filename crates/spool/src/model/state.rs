@@ -12,7 +12,7 @@ use mail::{QueueId, Timestamp};
 use crate::message::host_name;
 use crate::model::Fault;
 use crate::operation::{
-    Cursor, ENDED_KEPT, Files, LOOKED_AT_MAX, PASSED_OVER_MAX, Pending, not_withheld,
+    Cursor, ENDED_KEPT, Files, LOOKED_AT_MAX, PASSED_OVER_MAX, Pending, is_withheld, not_withheld,
 };
 use crate::verb::Effect;
 use crate::{
@@ -220,7 +220,11 @@ impl State {
             |some: &[&Recipient]| -> Vec<u32> { some.iter().map(|one| one.number).collect() };
         let (looked_at, place) = (only(&found), only(&others_there));
         let led_now = found.iter().filter_map(|one| one.led());
-        if looked_at.is_empty() || looked_at != numbers || !led_now.eq(led) {
+        let is_withheld = self
+            .messages
+            .get(&id)
+            .is_some_and(|entry| is_withheld(&entry.unscreened(), &self.all_pending()));
+        if looked_at.is_empty() || looked_at != numbers || !led_now.eq(led) || is_withheld {
             return Commit::Rejected(check::not_unscreened(id));
         }
         if let Some(kept) = &kept
@@ -266,26 +270,25 @@ impl State {
             all.extend(due.map(|due| (due, *id)));
         }
         all.sort_unstable();
-        let split = all.partition_point(|(due, _)| *due <= before);
-        let messages = all[..split].iter().take(limit).map(|(_, id)| {
-            let entry = &self.messages[id];
-            let of_one = entry.recipients.values().map(|(_, one)| one);
-            Unscreened {
-                waiting: Waiting {
-                    message: Arc::clone(&entry.message),
-                    recipients: of_one.filter(|one| is_meant(one)).cloned().collect(),
-                    content: None,
-                },
-                facts: entry.facts.clone(),
+        let (pending, mut page) = (self.all_pending(), UnscreenedPage::default());
+        let mut passed_over = 0;
+        for (due, id) in all {
+            if due > before {
+                page.next = Some(due);
+                break;
             }
-        });
-        UnscreenedPage {
-            messages: messages.collect(),
-            next: all
-                .get(split)
-                .map(|(due, _)| *due)
-                .filter(|_| split <= limit),
+            if page.messages.len() == limit || passed_over == PASSED_OVER_MAX {
+                break;
+            }
+            let entry = &self.messages[&id];
+            let (waiting, facts) = (entry.unscreened(), entry.facts.clone());
+            if is_withheld(&waiting, &pending) {
+                passed_over += 1;
+                continue;
+            }
+            page.messages.push(Unscreened { waiting, facts });
         }
+        page
     }
 
     fn check_content(&self, new: &NewMessage) -> Result<(), SpoolError> {
@@ -734,6 +737,17 @@ impl Entry {
     fn waiting(&self, before: Timestamp) -> Waiting {
         let is_due = |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= before;
         let recipients = self.recipients.values().map(|(_, r)| r).filter(is_due);
+        Waiting {
+            message: Arc::clone(&self.message),
+            recipients: recipients.cloned().collect(),
+            content: None,
+        }
+    }
+
+    /// Those who are held until it is looked at.
+    fn unscreened(&self) -> Waiting {
+        let is_meant = |one: &&Recipient| one.state == RecipientState::Held(HoldReason::Unscreened);
+        let recipients = self.recipients.values().map(|(_, r)| r).filter(is_meant);
         Waiting {
             message: Arc::clone(&self.message),
             recipients: recipients.cloned().collect(),
