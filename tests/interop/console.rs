@@ -259,6 +259,30 @@ fn paused(setup: &Setup) -> Vec<Value> {
 }
 
 #[test]
+fn what_has_yet_to_be_screened_is_not_among_what_a_page_would_release() {
+    let setup = Setup::start(
+        "[screening]\nafter_above = \"1B\"\n\
+         [scanner.down]\nkind = \"clamd\"\naddress = \"/nowhere/clamd.ctl\"\n",
+    );
+    let mut client = Dialogue::ready(setup.relay.network.stranger(), setup.relay.address());
+    let taken = client.submit("ann@client.test", &["bob@hosted.test"], &message("waits"));
+    assert_eq!(taken.code, 250, "{}", taken.text());
+    let operator = setup.sign_in("operator");
+    for (verb, title) in [
+        ("release", "Release 0 recipients"),
+        ("hold", "Hold 0 recipients"),
+        ("delete", "Delete 1 recipient"),
+    ] {
+        let page = setup.page(&format!("/act?do={verb}&filter="), &operator);
+        assert!(page.contains(title), "{page}");
+        assert_eq!(page.contains("bob@hosted.test"), verb == "delete", "{page}");
+    }
+    let counted = setup.relay.command(&["queue", "count"]).expect_code(0).out;
+    let expected = "1 messages: 0 recipients wait, 1 are held, 1 of them yet to be screened";
+    assert_eq!(counted.trim(), expected);
+}
+
+#[test]
 fn each_role_may_do_what_it_says_and_who_loses_it_is_out() {
     let setup = Setup::start("");
     let mut client = Dialogue::ready(setup.relay.network.stranger(), setup.relay.address());

@@ -351,6 +351,9 @@ pub struct Counted {
     pub waiting: u64,
     /// Recipients that are held.
     pub held: u64,
+    /// Those of them that have yet to be screened: nobody releases them.
+    #[serde(default)]
+    pub unscreened: u64,
     /// There may be more: not all were looked at, as `looks` says.
     #[serde(default)]
     pub is_cut: bool,

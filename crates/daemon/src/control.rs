@@ -650,6 +650,7 @@ async fn queue_count(
         messages: counts.messages,
         waiting: counts.waiting,
         held: counts.held,
+        unscreened: counts.unscreened,
         is_cut: counts.is_cut,
     }))
 }

@@ -75,8 +75,12 @@ fn count(cli: &Cli, remote: &Remote, filter: &str) -> Outcome {
     if cli.json {
         return output::json(&counted);
     }
+    let unscreened = match counted.unscreened {
+        0 => String::new(),
+        some => format!(", {some} of them yet to be screened"),
+    };
     say!(
-        "{} messages: {} recipients wait, {} are held",
+        "{} messages: {} recipients wait, {} are held{unscreened}",
         counted.messages,
         counted.waiting,
         counted.held

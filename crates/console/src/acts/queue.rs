@@ -19,17 +19,15 @@ pub(super) async fn plan(cx: &Cx, verb: &str) -> Result<Plan, Trouble> {
     let counted: Counted = cx.api.get(&address("/v1/queue/count", &fields)).await?;
     let fields = [("filter", filter), ("limit", "100")];
     let rows: Vec<QueueRow> = cx.api.get(&address("/v1/queue", &fields)).await?;
-    let (number, of_held, of_others) = match verb {
-        "release" => (counted.held, true, false),
-        "hold" | "retry" => (counted.waiting, false, true),
-        _ => (counted.waiting + counted.held, true, true),
+    let number = match verb {
+        "release" => counted.held.saturating_sub(counted.unscreened),
+        "hold" | "retry" => counted.waiting,
+        _ => counted.waiting + counted.held,
     };
-    let is_meant = |row: &&QueueRow| {
-        if row.state == "held" {
-            of_held
-        } else {
-            of_others
-        }
+    let is_meant = |row: &&QueueRow| match (verb, row.state.as_str()) {
+        ("release", state) => matches!(state, "held" | "bouncing"),
+        ("hold" | "retry", state) => !matches!(state, "held" | "bouncing" | "unscreened"),
+        _ => true,
     };
     let sample: Vec<String> = (rows.iter())
         .filter(is_meant)
