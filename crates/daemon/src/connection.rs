@@ -12,7 +12,7 @@ use engine::{
     ScreenedFact, Screening, SignInStep, Storing,
 };
 use lookups::Caller;
-use mail::{QueueId, ReversePath};
+use mail::{Place, QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Approach, Consultation, Question};
 use spool::{Receipt, SpoolError};
@@ -353,10 +353,11 @@ impl Connection {
             return;
         }
         let active = self.services.active();
-        if screening.is_late(active.setup.routes()).is_some() {
-            return self.put_off(screening).await;
-        }
+        let late = screening.is_late(active.setup.routes()).cloned();
         drop(active);
+        if let Some(by) = late {
+            return self.put_off(screening, by).await;
+        }
         let (services, rules) = (
             Arc::clone(&self.services),
             Arc::clone(self.incoming.rules()),
@@ -395,9 +396,9 @@ impl Connection {
     }
 
     /// Has a message stored that is looked at later.
-    async fn put_off(&mut self, screening: Screening) {
+    async fn put_off(&mut self, screening: Screening, by: Place) {
         let is_small = screening.is_small();
-        let put_off = move || screening.put_off();
+        let put_off = move || screening.put_off(by);
         let stored = beside(&self.services, Turns::None, is_small, put_off).await;
         let stored = stored.unwrap_or(Screened::Failed(StoreTrouble::Failed));
         self.incoming.on_screened(stored, Vec::new());
@@ -473,7 +474,7 @@ impl Connection {
 
 fn tell(services: &Services, acceptance: Acceptance, rows: Vec<Row>) {
     services.journal.accepted(&acceptance, rows);
-    if acceptance.is_unscreened() {
+    if acceptance.unscreened_by.is_some() {
         services.unscreened.notify_one();
     }
     // Fails only when the queue manager has ended: then the next start finds the message in the

@@ -271,6 +271,7 @@ impl Journal {
     pub(crate) fn screened_late(&self, late: &Late, outcome: &LateOutcome) {
         lines::screened_late(late, outcome);
         self.tracking.screened_late(late, outcome);
+        self.spans.screened_late(late, outcome);
     }
 
     /// An operator let a message go on without its attachments.

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use engine::dispatch::Stop;
 use engine::rows::Caller;
-use engine::{Late, LateOutcome, NotResumed, ScreenedFact, Screening, begun, stored_event};
+use engine::{
+    Late, LateEnd, LateOutcome, NotResumed, ScreenedFact, Screening, begun, stored_event, unended,
+};
 use mail::QueueId;
 use queue::Event;
 use spool::{Commit, Health, HoldReason, RecipientState, SpoolError, Unscreened, UnscreenedPage};
@@ -35,6 +37,8 @@ pub(crate) async fn screen(services: Arc<Services>) {
     let mut in_hand: HashMap<Id, QueueId> = HashMap::new();
     // Of these a try has ended here, and that could not be written down.
     let mut unwritten: BTreeSet<QueueId> = BTreeSet::new();
+    // One is looked at alone.
+    let mut alone = false;
     while *stop.borrow_and_update() == Stop::Running {
         let mut rest = REST_MAX;
         match due(&services).await {
@@ -43,9 +47,17 @@ pub(crate) async fn screen(services: Arc<Services>) {
                 rest = page.next.map_or(rest, |next| rest.min(next.since(now)));
                 for stored in page.messages {
                     let id = stored.waiting.message.id;
-                    if in_hand.len() == PARALLEL || in_hand.values().any(|one| *one == id) {
+                    if in_hand.values().any(|one| *one == id) {
                         continue;
                     }
+                    // Whatever may have taken the relay along takes no others with it again, which
+                    // would count for them.
+                    let is_alone = unended(&stored) > 0 && !unwritten.contains(&id);
+                    let has_to_wait = is_alone && !in_hand.is_empty();
+                    if in_hand.len() == PARALLEL || alone || has_to_wait {
+                        break;
+                    }
+                    alone = is_alone;
                     let has_ended = unwritten.remove(&id);
                     let work = one(Arc::clone(&services), stored, has_ended);
                     in_hand.insert(hands.spawn(work).id(), id);
@@ -56,17 +68,19 @@ pub(crate) async fn screen(services: Arc<Services>) {
                 rest = TRY_AGAIN;
             }
         }
-        let is_full = in_hand.len() == PARALLEL;
+        let is_full = in_hand.len() == PARALLEL || alone;
         tokio::select! {
             biased;
             Some(ended) = hands.join_next_with_id() => match ended {
                 Ok((task, is_written)) => {
                     let id = in_hand.remove(&task);
+                    alone = false;
                     unwritten.extend(id.filter(|_| !is_written));
                 }
                 // A fault of ours: it was written down that it had begun.
                 Err(fault) => {
                     in_hand.remove(&fault.id());
+                    alone = false;
                     tracing::error!(%fault, "a screening broke down");
                 }
             },
@@ -238,7 +252,9 @@ fn tell(services: &Services, late: &Late, outcome: LateOutcome, seen: Seen) {
         services.sightings.add(sighting);
     }
     let message = late.message();
-    if let Some(by) = Caller::of_late(late) {
+    // What is tried again is told once, when something comes of it.
+    let is_done = !matches!(outcome.end, LateEnd::Postponed(..));
+    if let Some(by) = Caller::of_late(late).filter(|_| is_done) {
         let journal = &services.journal;
         journal.screened(&by, message.id, &message.reverse_path, &facts);
     }

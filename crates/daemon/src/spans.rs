@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use config::{Config, OpenTelemetry};
 use engine::dispatch::Fact;
-use engine::{Acceptance, Report};
+use engine::{Acceptance, Late, LateOutcome, Report};
 use lookups::{Cost, Posting, secret};
 use mail::Client;
 use reception::SessionFact;
@@ -119,6 +119,18 @@ impl Spans {
             let now = of.clock.moment();
             let took = now.line.since(acceptance.message.message.id.made());
             of.tracer.accepted(acceptance, now.wall, took)
+        });
+    }
+
+    pub(crate) fn screened_late(&self, late: &Late, outcome: &LateOutcome) {
+        let of_message = late.message();
+        self.tell(|of| {
+            let now = of.clock.moment();
+            let took = now.line.since(of_message.arrived);
+            let made = outcome.others.iter();
+            let made =
+                made.filter_map(|other| of.tracer.made(of_message, &other.message, now.wall, took));
+            made.collect::<Vec<Span>>()
         });
     }
 

@@ -158,6 +158,11 @@ impl Known {
             self.did(services, Deed::Forged);
         }
         self.on_screened(services, screened);
+        if let Screened::Store(messages) = screened
+            && !messages.iter().all(Storing::is_held)
+        {
+            self.taken(services);
+        }
     }
 
     /// Its message was taken.

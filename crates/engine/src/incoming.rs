@@ -41,8 +41,8 @@ pub use self::memory::ContentMemory;
 use self::memory::Share;
 pub use self::screening::{
     CannotRelease, ForMilters, Judgement, Late, LateEnd, LateOutcome, NotResumed, Screened,
-    ScreenedFact, Screening, WithoutAttachments, begun, facts_for_hooks, reputation, unscanned,
-    without_attachments,
+    ScreenedFact, Screening, WithoutAttachments, begun, facts_for_hooks, reputation, unended,
+    unscanned, without_attachments,
 };
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};

@@ -36,7 +36,7 @@ pub use incoming::{
     Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, ContentMemory, ForMilters,
     Incoming, Judgement, Late, LateEnd, LateOutcome, NotResumed, Pending, Screened, ScreenedFact,
     Screening, SignInOutcome, SignInStep, Storing, WithoutAttachments, begun, facts_for_hooks,
-    reputation, unscanned, without_attachments,
+    reputation, unended, unscanned, without_attachments,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
 pub use reporting::{Seen, WrittenReport};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use delivery::SentAs;
 use mail::{
-    Client, Failure, Mailbox, Outcome, QueueId, Reply, ReversePath, Timestamp, TlsFacts,
+    Client, Failure, Mailbox, Outcome, Place, QueueId, Reply, ReversePath, Timestamp, TlsFacts,
     TrackedResult,
 };
 use queue::{Decided, Disposition, GivenUp, Judged, Moment};
@@ -220,6 +220,7 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         message_id,
         subject,
         trace_parent: _,
+        unscreened_by,
         message: NewMessage {
             message,
             recipients,
@@ -254,7 +255,7 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         ..common
     };
     let mut rows = forwarded(recipients, &common);
-    let held: Vec<Row> = held(recipients, &common).collect();
+    let held: Vec<Row> = held(recipients, unscreened_by.as_ref(), &common).collect();
     rows.extend(
         each(common, recipients)
             .enumerate()
@@ -298,13 +299,20 @@ fn each<T>(common: Row, of: &[T]) -> impl Iterator<Item = (Row, &T)> {
     std::iter::repeat_n(common, of.len()).zip(of)
 }
 
-/// Who of them is held from the start.
-fn held(recipients: &[Recipient], common: &Row) -> impl Iterator<Item = Row> {
+/// Who of them is held from the start; by this line of the configuration, where it says that they are
+/// to be looked at first.
+fn held(
+    recipients: &[Recipient],
+    unscreened_by: Option<&Place>,
+    common: &Row,
+) -> impl Iterator<Item = Row> {
+    let place: Box<str> = unscreened_by.map_or_else(Box::default, |by| by.to_string().into());
     let held = recipients
         .iter()
         .filter(|one| matches!(one.state, RecipientState::Held(_)));
-    held.map(|recipient| Row {
+    held.map(move |recipient| Row {
         result: TrackedResult::Held,
+        place: place.clone(),
         number: Some(recipient.number),
         recipient: address(recipient),
         reply: Box::default(),
@@ -542,66 +550,64 @@ pub fn by_operator(at: Timestamp, bulk: &Bulk) -> Option<Row> {
 
 /// What became of a message that was looked at after its 250; what rules did is told by itself.
 pub fn screened_late(now: Moment, late: &Late, outcome: &LateOutcome) -> Vec<Row> {
-    let stage = Stage::Queue;
+    let row = |message: &Message, recipient: &Recipient, (result, note): (_, &str)| Row {
+        note: note.into(),
+        ..of_waiting(message, recipient, now.wall, result, Stage::Queue)
+    };
     let mut rows = Vec::new();
-    let kept = outcome.kept.iter().flat_map(|kept| &kept.recipients);
-    let before = late.recipients();
-    for recipient in kept {
+    for recipient in outcome.kept.iter().flat_map(|kept| &kept.recipients) {
         let words = recipient.last.as_deref().unwrap_or_default();
-        let (result, reply, note) = match recipient.state {
-            RecipientState::Waiting => (TrackedResult::Released, "", "screened after its 250"),
-            RecipientState::Held(HoldReason::Bouncing) => {
-                (TrackedResult::Bounced, words, "refused after its 250")
-            }
-            RecipientState::Held(_) => (TrackedResult::Held, "", words),
-        };
-        rows.push(Row {
-            reply: reply.into(),
-            note: note.into(),
-            ..of_waiting(late.message(), recipient, now.wall, result, stage)
+        rows.push(match recipient.state {
+            RecipientState::Held(HoldReason::Bouncing) => Row {
+                reply: words.into(),
+                ..row(
+                    late.message(),
+                    recipient,
+                    (TrackedResult::Bounced, REFUSED_LATE),
+                )
+            },
+            _ => row(late.message(), recipient, went_on_or_held(recipient)),
         });
     }
     for other in &outcome.others {
         let message = &other.message.message;
         for recipient in &other.message.recipients {
-            let words = recipient
-                .last
-                .as_deref()
-                .unwrap_or("screened after its 250");
-            let received = of_waiting(message, recipient, now.wall, TrackedResult::Received, stage);
             rows.push(Row {
                 other: Some(late.message().id),
-                note: "screened after its 250".into(),
                 message_id: other.message_id.clone(),
-                ..received
+                ..row(message, recipient, (TrackedResult::Received, SCREENED_LATE))
             });
-            if recipient.state != RecipientState::Waiting {
-                rows.push(Row {
-                    note: words.into(),
-                    ..of_waiting(message, recipient, now.wall, TrackedResult::Held, stage)
-                });
+            let became = went_on_or_held(recipient);
+            if became.0 == TrackedResult::Held {
+                rows.push(row(message, recipient, became));
             }
-            let admitted = &recipient.admitted;
-            let of_old = before.iter().find(|old| {
-                old.admitted.recipient() == admitted.recipient()
-                    || Some(old.admitted.recipient()) == admitted.forwarded_from()
+            let old = late.recipients().iter();
+            let mut old = old.filter(|_| !recipient.admitted.is_copy());
+            let old = old.find(|old| {
+                old.admitted.recipient() == recipient.admitted.recipient()
+                    || Some(old.admitted.recipient()) == recipient.admitted.forwarded_from()
             });
-            if let Some(old) = of_old {
-                rows.push(Row {
-                    other: Some(message.id),
-                    note: "screened after its 250".into(),
-                    ..of_waiting(
-                        late.message(),
-                        old,
-                        now.wall,
-                        TrackedResult::Released,
-                        stage,
-                    )
-                });
-            }
+            rows.extend(old.map(|old| Row {
+                other: Some(message.id),
+                ..row(late.message(), old, became)
+            }));
         }
     }
     rows
+}
+
+const SCREENED_LATE: &str = "screened after its 250";
+const REFUSED_LATE: &str = "refused after its 250";
+
+/// What is told of a recipient whose message was looked at after its 250.
+fn went_on_or_held(recipient: &Recipient) -> (TrackedResult, &str) {
+    match recipient.state {
+        RecipientState::Waiting => (TrackedResult::Released, SCREENED_LATE),
+        RecipientState::Held(_) => {
+            let why = recipient.last.as_deref().unwrap_or_default();
+            (TrackedResult::Held, why)
+        }
+    }
 }
 
 /// An operator let a message go on as another one, without its attachments: both are told of.

@@ -33,9 +33,10 @@ impl Storing {
         })
     }
 
-    /// Whether it is kept for everybody.
+    /// Whether it is kept for everybody, if only until it is looked at.
     pub fn is_held(&self) -> bool {
-        !self.held.is_empty() && self.held.iter().all(Option::is_some)
+        let is_held = !self.held.is_empty() && self.held.iter().all(Option::is_some);
+        is_held || self.unscreened.is_some()
     }
 }
 

@@ -69,9 +69,17 @@ impl TraceParent {
 
     /// What the first such field of a header says.
     pub fn in_header(header: &[u8]) -> Option<Self> {
-        let mut fields = RawField::all(header);
+        Self::find(header).map(|(found, _)| found)
+    }
+
+    /// The same, and where that field ends.
+    pub fn find(header: &[u8]) -> Option<(Self, usize)> {
+        let mut end = 0;
+        let mut fields = RawField::all(header).inspect(|field| end += field.raw.len());
         let field = fields.find(|field| field.is(FIELD))?;
-        Self::parse(std::str::from_utf8(field.value).ok()?)
+        drop(fields);
+        let found = Self::parse(std::str::from_utf8(field.value).ok()?)?;
+        Some((found, end))
     }
 
     /// The field, with its line end.

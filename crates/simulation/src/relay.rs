@@ -168,7 +168,7 @@ impl Relay {
             Asker::Session(session, pending) => {
                 let (stored, acceptances) = sabotage::on_commit(*pending, commit, world);
                 for acceptance in acceptances {
-                    if acceptance.is_unscreened() {
+                    if acceptance.unscreened_by.is_some() {
                         world.count("messages taken before they were screened");
                         self.plan_look(500, world);
                     }

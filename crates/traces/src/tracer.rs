@@ -7,7 +7,7 @@ use engine::{Acceptance, Report};
 use mail::{Client, Outcome, QueueId, Timestamp};
 use message::TraceParent;
 use reception::{SessionFact, Summary};
-use spool::NewMessage;
+use spool::{Message, NewMessage};
 
 use crate::{Side, Span, Value};
 
@@ -146,6 +146,33 @@ impl Tracer {
         own.is_sampled().then_some(span)
     }
 
+    /// A message that was made of another one, which was taken before it was looked at, is on stable
+    /// storage, so long after that. `None` where those before us do not keep its trace.
+    pub fn made(
+        &self,
+        of: &Message,
+        made: &NewMessage,
+        now: Timestamp,
+        took: Duration,
+    ) -> Option<Span> {
+        let above = place(&of.head, of.id);
+        let own = place(&made.message.head, made.message.id);
+        let is_one_trace = own.trace == above.trace;
+        let span = Span {
+            name: "receive message",
+            side: None,
+            trace: own.trace,
+            id: own.span,
+            parent: is_one_trace.then_some(above.span),
+            links: Vec::from_iter((!is_one_trace).then_some((above.trace, above.span))),
+            ended: now,
+            took,
+            attributes: facts(made),
+            failed: false,
+        };
+        own.is_sampled().then_some(span)
+    }
+
     /// A notice of ours is in the queue, about another message.
     pub fn notice(&self, about: QueueId, notice: &NewMessage, now: Timestamp) -> Span {
         let own = TraceParent::of(notice.message.id);
@@ -224,4 +251,61 @@ fn facts(new: &NewMessage) -> Vec<(&'static str, Value)> {
         ("gatepost.size", new.message.size.into()),
         ("gatepost.recipients", (new.recipients.len() as u64).into()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mail::{MailParameters, ReversePath};
+    use spool::Content;
+
+    use super::*;
+
+    fn message(id: QueueId, place: Option<TraceParent>) -> NewMessage {
+        let message = Message {
+            id,
+            arrived: Timestamp::default(),
+            reverse_path: ReversePath::Null,
+            parameters: MailParameters::default(),
+            client: "192.0.2.1".into(),
+            user: None,
+            from_stranger: false,
+            head: place.map(TraceParent::field).unwrap_or_default().into(),
+            size: 9,
+        };
+        NewMessage {
+            message: Arc::new(message),
+            recipients: Vec::new(),
+            content: Content::Inline(Vec::new().into()),
+        }
+    }
+
+    #[test]
+    fn what_is_made_of_a_message_later_stands_below_it_or_is_linked_to_it() {
+        let [one, two] =
+            [1, 2].map(|number| QueueId::new(Timestamp::from_millis(number), number.into()));
+        let theirs = |flags| TraceParent {
+            trace: 7,
+            span: 9,
+            flags,
+        };
+        let tracer = Tracer::new(1);
+        let made = |place: Option<TraceParent>| {
+            let in_place = |id| message(id, place.map(|place| place.of_message(id)));
+            let of = in_place(one).message;
+            tracer.made(&of, &in_place(two), Timestamp::default(), Duration::ZERO)
+        };
+        let (above, own) = (TraceParent::of(one), TraceParent::of(two));
+        let in_theirs = made(Some(theirs(1))).unwrap();
+        assert_eq!((in_theirs.trace, in_theirs.id), (7, own.span));
+        assert_eq!(
+            (in_theirs.parent, &in_theirs.links[..]),
+            (Some(above.span), &[][..])
+        );
+        let in_ours = made(None).unwrap();
+        assert_eq!((in_ours.trace, in_ours.parent), (own.trace, None));
+        assert_eq!(in_ours.links, [(above.trace, above.span)]);
+        assert!(made(Some(theirs(0))).is_none());
+    }
 }

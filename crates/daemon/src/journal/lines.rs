@@ -276,6 +276,9 @@ pub(super) fn accepted(acceptance: &Acceptance) {
         place = why.as_ref().map(|why| tracing::field::display(&why.place)), size = facts.size,
         "message accepted"
     );
+    if let Some(place) = &acceptance.unscreened_by {
+        info!(id = %facts.id, session, %place, "it is screened after its 250");
+    }
 }
 
 /// Logs a file of the pickup directory whose message was accepted under this id.

@@ -1,6 +1,7 @@
 mod edits;
 mod facts;
 mod fields;
+mod head;
 mod late;
 mod letters;
 mod refusals;
@@ -34,7 +35,8 @@ use spool::{BodyWriter, Spool};
 use self::edits::Unadded;
 pub use self::facts::ScreenedFact;
 use self::facts::{facts, tell_of_parted, tell_of_unadded};
-pub use self::late::{Late, LateEnd, LateOutcome, NotResumed, begun};
+use self::head::renamed;
+pub use self::late::{Late, LateEnd, LateOutcome, NotResumed, begun, unended};
 use self::letters::{Letter, letters};
 use self::refusals::Refusals;
 pub use self::released::{CannotRelease, WithoutAttachments, without_attachments};
@@ -646,17 +648,6 @@ pub fn reputation(of: Option<greylisting::Reputation>, came_to: Summary) -> Opti
         client: of.client,
         domain: (came_to.spf == "pass").then_some(of.domain),
     })
-}
-
-/// A head with the name of another message, which it holds as text of one length.
-fn renamed(head: &[u8], old: QueueId, new: QueueId) -> Vec<u8> {
-    let text = String::from_utf8_lossy(head).replace(&old.to_string(), &new.to_string());
-    let is_text = text.len() == head.len();
-    if is_text {
-        text.into_bytes()
-    } else {
-        head.to_vec()
-    }
 }
 
 /// What `work` gives, and `None` where it panics.

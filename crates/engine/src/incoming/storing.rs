@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use mail::{Client, Domain, QueueId, ReversePath, Timestamp};
+use mail::{Client, Domain, Place, QueueId, ReversePath, Timestamp};
 use message::TraceParent;
 use reception::{Accepted, StoreTrouble};
 use relay_policy::{Decision, Facts, Grounds, Question, Reason, Rules, Why, check_redirected};
@@ -21,13 +21,22 @@ pub struct Storing {
     /// The message of which rules of screening made it.
     pub(super) parted_from: Option<QueueId>,
     pub(super) content: Content,
-    /// It is taken before it is looked at: what is to be known for that.
-    pub(super) unscreened: Option<Bytes>,
+    /// It is taken before it is looked at.
+    pub(crate) unscreened: Option<PutOff>,
     pub(crate) client: Client,
     pub(super) client_name: Option<Domain>,
     /// Whether it said EHLO.
     pub(super) is_extended: bool,
     pub(super) session: u64,
+}
+
+/// What is stored with a message that is taken before it is looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct PutOff {
+    /// What is to be known for that.
+    pub facts: Bytes,
+    /// The line of the configuration that says so.
+    pub by: Place,
 }
 
 /// Messages whose commit is under way. They go where the commit goes, not with the session: the
@@ -56,6 +65,8 @@ pub struct Acceptance {
     pub subject: Box<str>,
     /// The trace that it belonged to before it came.
     pub trace_parent: Option<TraceParent>,
+    /// The line of the configuration by which it has yet to be looked at, if it has.
+    pub unscreened_by: Option<Place>,
     /// What was stored.
     pub message: NewMessage,
 }
@@ -166,6 +177,7 @@ impl Storing {
             message_id,
             subject,
             trace_parent,
+            unscreened_by: unscreened.map(|put_off| put_off.by),
             message,
         }
     }
@@ -178,7 +190,8 @@ impl Pending {
     /// The change for the spool that stores these messages, all or none of them, arrived `now` (on
     /// the queue's line) and filed as `routes` have it; and what is to hear the answer.
     pub fn new(messages: Vec<Storing>, now: Timestamp, routes: &Routes) -> (Change, Self) {
-        let facts = messages.first().and_then(|first| first.unscreened.clone());
+        let put_off = messages.first().and_then(|first| first.unscreened.as_ref());
+        let facts = put_off.map(|put_off| put_off.facts.clone());
         let messages = messages.into_iter();
         let acceptances: Vec<Acceptance> = messages
             .map(|storing| storing.into_acceptance(now, routes))
@@ -205,13 +218,6 @@ impl Pending {
 }
 
 impl Acceptance {
-    /// Whether it has yet to be looked at.
-    pub fn is_unscreened(&self) -> bool {
-        let unscreened = RecipientState::Held(HoldReason::Unscreened);
-        let mut recipients = self.message.recipients.iter();
-        recipients.any(|one| one.state == unscreened)
-    }
-
     /// What the queue manager is to hear.
     pub fn into_event(self) -> queue::Event {
         stored_event(self.message)

@@ -139,6 +139,7 @@ impl Facts {
                 dropped: 0,
             },
             acceptance: Acceptance {
+                unscreened_by: None,
                 client: client.clone(),
                 session: 1,
                 hello: "client.example".into(),

@@ -122,8 +122,8 @@ pub(super) fn hear(
 impl Session {
     /// Looks at a message. Nobody asks DNS about senders in this world.
     pub(super) fn screen(&mut self, mut screening: Screening, world: &mut World) {
-        if screening.is_late(self.setup.routes()).is_some() {
-            let screened = screening.put_off();
+        if let Some(by) = screening.is_late(self.setup.routes()).cloned() {
+            let screened = screening.put_off(by);
             return self.incoming.on_screened(screened, Vec::new());
         }
         let (socket, id) = (self.socket, screening.storing().id());

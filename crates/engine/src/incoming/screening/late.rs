@@ -24,7 +24,7 @@ use spool::{
     Recipient, RecipientState, Settled, Settlement, Spool, SpoolError, Unscreened,
 };
 
-use super::super::storing::BEING_SCREENED;
+use super::super::storing::{BEING_SCREENED, PutOff};
 use super::source::{Source, Stored};
 use super::{Advised, Judgement, Screened, Screening, Storing, Terms};
 use crate::{Acceptance, Setup, trouble};
@@ -105,15 +105,15 @@ impl Screening {
         late.applies(*size, sites).filter(|_| self.is_examined())
     }
 
-    /// Has it stored as it is, to be looked at later. Blocks.
-    pub fn put_off(mut self) -> Screened {
-        match self.arrival().and_then(|arrival| self.keep(&arrival)) {
+    /// Has it stored as it is, to be looked at later, as the line `by` says. Blocks.
+    pub fn put_off(mut self, by: Place) -> Screened {
+        match self.arrival().and_then(|arrival| self.keep(&arrival, by)) {
             Ok(storing) => Screened::Store(vec![storing]),
             Err(error) => Screened::Failed(trouble(&error)),
         }
     }
 
-    fn keep(&mut self, arrival: &Arrival) -> Result<Storing, SpoolError> {
+    fn keep(&mut self, arrival: &Arrival, by: Place) -> Result<Storing, SpoolError> {
         let facts = serde_json::to_vec(arrival);
         let facts = facts.map_err(|why| SpoolError::Invalid(why.to_string().into()))?;
         let content = self.take_source().finish()?;
@@ -123,7 +123,10 @@ impl Screening {
             accepted: storing.accepted.clone(),
             held: Vec::new(),
             content,
-            unscreened: Some(facts.into()),
+            unscreened: Some(PutOff {
+                facts: facts.into(),
+                by,
+            }),
             client: storing.client.clone(),
             client_name: storing.client_name.clone(),
             ..*storing
@@ -181,12 +184,9 @@ impl Screening {
             .filter_map(|listed| listed.mailbox())
             .filter(may_write);
         let authors: Vec<String> = authors.map(|one| one.to_string()).collect();
-        Ok(authors).map(|all| {
-            if all.len() > AUTHORS_MAX {
-                Vec::new()
-            } else {
-                all
-            }
+        Ok(match authors.len() {
+            0..=AUTHORS_MAX => authors,
+            _ => Vec::new(),
         })
     }
 
@@ -265,11 +265,16 @@ fn content(message: &Message, spool: &dyn Spool) -> Result<Source, SpoolError> {
     }
 }
 
+/// How often a look at it was begun that did not end: that may have taken the relay along.
+pub fn unended(stored: &Unscreened) -> u32 {
+    let tries = stored.waiting.recipients.iter().map(|one| one.tries);
+    tries.max().unwrap_or(0)
+}
+
 /// What is to be written down before a message is looked at: should that take the relay along, the
 /// next one knows. `None`: it has happened so often that it is held, and why.
 pub fn begun(stored: &Unscreened, now: Timestamp) -> Option<Change> {
-    let recipients = &stored.waiting.recipients;
-    let unended = recipients.iter().map(|one| one.tries).max().unwrap_or(0);
+    let (recipients, unended) = (&stored.waiting.recipients, unended(stored));
     let again = |one: &Recipient| {
         let again = Settled::Again {
             due: now,
@@ -340,7 +345,8 @@ impl Late {
                 self.refused(&refusal, is_proven, setup)
             }
             Screened::Refuse(refusal) => {
-                let why = format!("{}: {}", refusal.reply, refusal.by.why);
+                let Refusal { reply, by } = &refusal;
+                let why = format!("{reply}: {} ({})", by.why, by.place);
                 self.postponed(&why, setup, now)
             }
             Screened::Discard => {

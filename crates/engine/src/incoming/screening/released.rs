@@ -15,9 +15,10 @@ use spool::{
     SpoolError, Waiting,
 };
 
+use super::head::{divided, renamed};
 use super::source::Source;
 use super::writing::{PIECE_OCTETS, whole, written};
-use super::{UNREADABLE, renamed, unharmed};
+use super::{UNREADABLE, unharmed};
 use crate::signing::{signatures, without_signatures};
 
 /// What is to go on of a held message.
@@ -90,14 +91,16 @@ pub fn without_attachments(
     let (edits, removed) = found.unwrap_or_else(unreadable)?;
     source.give_up_name();
     let new = apply(&whole, edits);
-    let head = match was_signed {
+    let (above, content) = divided(&head, &new);
+    let signed = match was_signed {
         // Whoever sent it was allowed to write as its authors, who are the same.
         true => signatures(signers, &|_| true, Reader::new(&new), now.wall),
         false => Ok(String::new()),
     };
-    let head = head.map_err(SpoolError::from)?;
-    let size = (head.len() + new.size()) as u64;
-    let content = written(&new, &source, id, spool)?;
+    let signed = signed.map_err(SpoolError::from)?;
+    let head = [signed.as_bytes(), &above].concat();
+    let size = (head.len() + content.size()) as u64;
+    let content = written(&content, &source, id, spool)?;
     let message = Message {
         id,
         head: head.into(),

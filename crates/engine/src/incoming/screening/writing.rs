@@ -10,6 +10,7 @@ use mail::QueueId;
 use spool::{Content, HoldReason, Spool, SpoolError};
 
 use super::edits::{Edits, Unadded, edits};
+use super::head::divided;
 use super::source::Source;
 use super::{UNREADABLE, unharmed};
 use crate::Storing;
@@ -70,9 +71,10 @@ impl Letters<'_> {
         let content = content(source, self.cleaned.as_ref());
         // Its own name may stand in its head by now.
         let whole = whole(&accepted.head, &content);
+        let mut head_before = Vec::new();
         let (before, made): (&dyn Octets, Edits) = match self.contents {
             Some(contents) if !changes.is_empty() => {
-                accepted.head = Vec::new();
+                head_before = std::mem::take(&mut accepted.head);
                 let made = unharmed(|| edits(&whole, contents, changes, self.limits));
                 let failed = || Edits {
                     left_in: Some(UNREADABLE.to_owned()),
@@ -83,6 +85,8 @@ impl Letters<'_> {
             Some(_) | None => (&content, Edits::default()),
         };
         let new = apply(before, made.edits);
+        let (head, new) = divided(&head_before, &new);
+        accepted.head.extend(head);
         accepted.size = (accepted.head.len() + new.size()) as u64;
         signing.sign(accepted, Reader::new(&new))?;
         message.content = written(&new, source, accepted.id, spool)?;

@@ -2,6 +2,7 @@ use authentication::Answer;
 use config::Environment;
 use dkim::Signers;
 use mail::QueueId;
+use message::TraceParent;
 use relay_policy::{Decision, Facts as Known, decide};
 use spool::{Commit, Model};
 
@@ -96,12 +97,12 @@ fn arriving(
 
 /// What the spool has of it once it was put off.
 fn put_off(screening: Screening, setup: &Setup, spool: &Model) -> Unscreened {
-    let Screened::Store(messages) = screening.put_off() else {
+    let Screened::Store(messages) = screening.put_off(Place::Default) else {
         panic!("it can be read");
     };
     let now = Timestamp::from_millis(1_000);
     let (change, pending) = Pending::new(messages, now, setup.routes());
-    assert!(pending.acceptances()[0].is_unscreened());
+    assert!(pending.acceptances()[0].unscreened_by.is_some());
     let committed = spool.commit(vec![change]).remove(0);
     assert!(matches!(committed, Commit::Stored(_)), "{committed:?}");
     // Another life of the relay.
@@ -250,6 +251,42 @@ fn what_is_looked_at_later_becomes_what_it_would_have_become() {
             let after = ended(rules, content, to, on_disk, true);
             assert_eq!(after, before, "{rules}, {to:?}");
         }
+    }
+}
+
+#[test]
+fn what_is_changed_keeps_its_place_in_a_trace() {
+    let rules = "[[screen]]\nwhen.words = \"text\"\ntag = \"[X]\"\n";
+    let theirs = TraceParent {
+        trace: 7,
+        span: 9,
+        flags: 1,
+    };
+    for late in [false, true] {
+        let (setup, spool) = (setup(rules), Model::new());
+        let screening = arriving(&setup, CONTENT, &["a@ours.test"], None, |storing| {
+            let accepted = &mut storing.accepted;
+            let place = theirs.of_message(accepted.id).field();
+            accepted.head.extend(place.as_bytes());
+            accepted.size += place.len() as u64;
+        });
+        let (id, head) = if late {
+            let stored = put_off(screening, &setup, &spool);
+            let screening = resumed(&stored, &setup, &spool);
+            let late = screening.late().unwrap().clone();
+            let judgement = looked_at(screening, &spool, &Answer::NoSuchName);
+            let outcome = late.concluded(judgement, &setup, moment(2_000));
+            let other = &outcome.others[0].message.message;
+            (other.id, other.head.clone())
+        } else {
+            let judgement = looked_at(screening, &spool, &Answer::NoSuchName);
+            let Screened::Store(messages) = judgement.screened else {
+                panic!("it is stored");
+            };
+            (messages[0].id(), messages[0].accepted.head.clone().into())
+        };
+        let place = TraceParent::in_header(&head);
+        assert_eq!(place, Some(theirs.of_message(id)), "late: {late}");
     }
 }
 
