@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use memchr::memchr;
 
 use crate::TraceParent;
@@ -284,10 +286,12 @@ impl HeaderScan {
 
 /// A folded value on one line (RFC 5322 section 2.2.3): what ends lines goes, and what is not UTF-8
 /// is marked.
-fn one_line(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value);
-    let kept = text.chars().filter(|c| !matches!(c, '\r' | '\n'));
-    kept.collect::<String>().trim().to_owned()
+fn one_line(value: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(value.trim_ascii());
+    match text.contains(['\r', '\n']) {
+        true => text.replace(['\r', '\n'], "").into(),
+        false => text,
+    }
 }
 
 /// RFC 5322 section 3.6.4: the brackets are no part of the identifier.

@@ -55,7 +55,7 @@ impl Outgoing {
             }
             Said::Reply(spoken) => Some(Row {
                 direction: Direction::Response,
-                argument: spoken.text.clone(),
+                argument: (*spoken.text).into(),
                 received: spoken.octets,
                 taken: self.asked.map_or(0, |asked| millis(asked, at)),
                 ..row

@@ -72,47 +72,53 @@ impl fmt::Display for Extension {
 /// RFC 5321 section 4.5.3.1.5: octets of a line of a reply, its code and CRLF included. "More
 /// information may be conveyed through multiple-line replies."
 const REPLY_LINE_MAX: usize = 512;
-/// Code, hyphen and CRLF.
-const AROUND_LINE: usize = 6;
+/// Code, hyphen, an enhanced status (RFC 3463 section 2: `5.999.999` is the longest) and a blank, CRLF.
+const AROUND_LINE: usize = 16;
 
 /// Appends `reply` in its lines, each with code, enhanced status (RFC 2034 section 4) and CRLF; a
 /// refusal that is too long for one line in more of them. No line of a [`Reply`] holds a line break,
 /// so it is always exactly one reply.
 pub fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
-    let status = reply.shown_status().map(|status| format!("{status} "));
-    let status = status.unwrap_or_default();
+    let status = reply.shown_status();
     // What goes before, such as a challenge, is no text, and whole.
     let most = match reply.code() >= 400 {
-        true => REPLY_LINE_MAX - AROUND_LINE - status.len(),
+        true => REPLY_LINE_MAX - AROUND_LINE,
         false => usize::MAX,
     };
     let mut lines = reply.lines().flat_map(|line| broken(line, most)).peekable();
     while let Some(line) = lines.next() {
-        let written = format!("{status}{line}");
-        let written = written.trim_end();
+        let line = line.trim_end();
+        out.reserve(AROUND_LINE + line.len());
         // RFC 5321 section 4.2.1: a hyphen on every line but the last, also where nothing follows it.
         let between = match lines.peek() {
             Some(_) => "-",
-            None if written.is_empty() => "",
+            None if status.is_none() && line.is_empty() => "",
             None => " ",
         };
         // Writing to a Vec cannot fail.
-        let _ = write!(out, "{}{between}{written}\r\n", reply.code());
+        let _ = write!(out, "{}{between}", reply.code());
+        if let Some(status) = status {
+            let blank = if line.is_empty() { "" } else { " " };
+            let _ = write!(out, "{status}{blank}");
+        }
+        let _ = write!(out, "{line}\r\n");
     }
 }
 
 /// A line in pieces of so many octets at most, at blanks where there are any.
-fn broken(mut line: &str, most: usize) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    while line.len() > most {
+fn broken(line: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut left = Some(line);
+    std::iter::from_fn(move || {
+        let line = left.take()?;
+        if line.len() <= most {
+            return Some(line);
+        }
         let end = line.floor_char_boundary(most);
         let blank = line.get(..end).and_then(|start| start.rfind(' '));
         let (piece, rest) = line.split_at(blank.filter(|at| *at > 0).unwrap_or(end));
-        pieces.push(piece);
-        line = rest.trim_start();
-    }
-    pieces.push(line);
-    pieces
+        left = Some(rest.trim_start());
+        Some(piece)
+    })
 }
 
 /// Appends the 250 answer to EHLO: our name, then a line for each extension (RFC 5321 section

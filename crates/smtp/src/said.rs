@@ -7,7 +7,9 @@
 //! typed there. Content is its number of octets; and once DATA was refused, a client may send it all
 //! the same, so that of what looks like a command only the verb is kept ([`Doubt`]).
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use crate::{Command, ServerReply, Verb};
 
@@ -76,7 +78,7 @@ pub enum Doubt {
 pub struct Spoken {
     /// As it may be shown: without its end, cut to [`SAID_LEN_MAX`] octets, with [`MARK`] for what
     /// is secret. It may hold controls, which [`mail::escaped`] takes out when it is printed.
-    pub text: Box<str>,
+    pub text: Arc<str>,
     /// Octets on the wire, the line's end among them.
     pub octets: u64,
 }
@@ -87,7 +89,7 @@ impl Said {
         let (word, rest) = split(line);
         let text = match Verb::of(word) {
             Verb::Auth => of_auth(word, rest),
-            Verb::Unknown | Verb::Foreign if doubt > Doubt::Nothing => MARK.to_owned(),
+            Verb::Unknown | Verb::Foreign if doubt > Doubt::Nothing => MARK.into(),
             Verb::Unknown | Verb::Foreign => of_unknown(word, rest),
             // Who goes on with another message says these; hardly any text has such a line.
             Verb::Mail | Verb::Rcpt if doubt == Doubt::Content && Command::parse(line).is_ok() => {
@@ -116,27 +118,26 @@ impl Said {
                 Doubt::Content => of_verb(word, rest),
             },
         };
-        Self::Command(Spoken::of(text, line.len() + 2))
+        Self::Command(Spoken::of(&text, line.len() + 2))
     }
 
     /// A line of the client of which nothing may be shown, with its octets on the wire.
     pub fn secret(octets: usize) -> Self {
-        Self::Command(Spoken::of(MARK.to_owned(), octets))
+        Self::Command(Spoken::of(MARK, octets))
     }
 
     /// A reply as it was written, whole: one line or several, with their ends.
     pub fn reply(octets: &[u8]) -> Self {
         let lines = octets.strip_suffix(b"\r\n").unwrap_or(octets);
         let text = if lines.starts_with(b"334") {
-            format!("334 {MARK}")
+            format!("334 {MARK}").into()
         } else if lines.contains(&b'\n') {
-            cut(String::from_utf8_lossy(lines)
-                .replace("\r\n", "\n")
-                .as_bytes())
+            let text = String::from_utf8_lossy(lines);
+            shortened(text.replace("\r\n", "\n").into())
         } else {
             cut(lines)
         };
-        Self::Reply(Spoken::of(text, octets.len()))
+        Self::Reply(Spoken::of(&text, octets.len()))
     }
 
     /// A server's reply, line by line.
@@ -161,7 +162,7 @@ impl Said {
             text.push_str(if lines.peek().is_some() { "\n" } else { "" });
         }
         Self::Reply(Spoken {
-            text: shortened(text).into(),
+            text: shortened(text.into()).into(),
             octets: reply.octets(),
         })
     }
@@ -176,12 +177,12 @@ impl Said {
 
     /// What happened beside what was said.
     pub fn remark(text: impl fmt::Display) -> Self {
-        Self::Remark(cut(text.to_string().as_bytes()).into())
+        Self::Remark(shortened(text.to_string().into()).into())
     }
 }
 
 impl Spoken {
-    fn of(text: String, octets: usize) -> Self {
+    fn of(text: &str, octets: usize) -> Self {
         Self {
             text: text.into(),
             octets: octets as u64,
@@ -196,48 +197,48 @@ fn split(line: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// AUTH with its mechanism, where that is one that is known; a password may stand in its place.
-fn of_auth(verb: &[u8], rest: &[u8]) -> String {
+fn of_auth<'a>(verb: &[u8], rest: &[u8]) -> Cow<'a, str> {
     let verb = String::from_utf8_lossy(verb);
     let (name, response) = split(rest.trim_ascii_start());
     let known = MECHANISMS
         .into_iter()
         .find(|known| known.as_bytes().eq_ignore_ascii_case(name));
     match known {
-        Some(name) if response.is_empty() => format!("{verb} {name}"),
-        Some(name) => format!("{verb} {name} {MARK}"),
-        None => format!("{verb} {MARK}"),
+        Some(name) if response.is_empty() => format!("{verb} {name}").into(),
+        Some(name) => format!("{verb} {name} {MARK}").into(),
+        None => format!("{verb} {MARK}").into(),
     }
 }
 
-fn of_verb(verb: &[u8], rest: &[u8]) -> String {
+fn of_verb<'a>(verb: &'a [u8], rest: &[u8]) -> Cow<'a, str> {
     let verb = String::from_utf8_lossy(verb);
     if rest.is_empty() {
-        verb.into_owned()
+        verb
     } else {
-        format!("{verb} {MARK}")
+        format!("{verb} {MARK}").into()
     }
 }
 
-fn of_unknown(word: &[u8], rest: &[u8]) -> String {
+fn of_unknown<'a>(word: &'a [u8], rest: &[u8]) -> Cow<'a, str> {
     let is_word =
         (1..=WORD_LEN_MAX).contains(&word.len()) && word.iter().all(u8::is_ascii_alphabetic);
     if is_word {
         of_verb(word, rest)
     } else {
-        MARK.to_owned()
+        MARK.into()
     }
 }
 
-fn cut(line: &[u8]) -> String {
-    shortened(String::from_utf8_lossy(line).into_owned())
+fn cut(line: &[u8]) -> Cow<'_, str> {
+    shortened(String::from_utf8_lossy(line))
 }
 
-fn shortened(text: String) -> String {
+fn shortened(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.len() <= SAID_LEN_MAX {
         return text;
     }
     let end = text.floor_char_boundary(SAID_LEN_MAX);
-    format!("{}{CUT}", &text[..end])
+    format!("{}{CUT}", &text[..end]).into()
 }
 
 #[cfg(test)]
@@ -246,7 +247,7 @@ mod tests {
 
     fn shown(said: Said) -> String {
         match said {
-            Said::Command(spoken) | Said::Reply(spoken) => spoken.text.into(),
+            Said::Command(spoken) | Said::Reply(spoken) => spoken.text.to_string(),
             Said::Content { octets, .. } => octets.to_string(),
             Said::Remark(text) => text.into(),
         }
@@ -280,10 +281,7 @@ mod tests {
         }
         assert_eq!(shown(Said::command(b"secret", Doubt::SignIn)), MARK);
         assert_eq!(shown(Said::command(b"QUIT", Doubt::SignIn)), "QUIT");
-        assert_eq!(
-            Said::secret(30),
-            Said::Command(Spoken::of("***".into(), 30))
-        );
+        assert_eq!(Said::secret(30), Said::Command(Spoken::of("***", 30)));
         assert_eq!(shown(Said::reply(b"334 VXNlcm5hbWU6\r\n")), "334 ***");
     }
 

@@ -66,7 +66,18 @@ pub struct Local {
     /// None while the store has failed and could not be opened again.
     open: Mutex<Option<Open>>,
     /// Held as long as the store lives: the directory is ours alone.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// Keeps other processes away.
+struct Lock(File);
+
+/// Closing it is not enough: a child that another thread has just begun has the file, too, until it
+/// executes its program.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
@@ -306,12 +317,12 @@ fn file_in(directory: &Path) -> PathBuf {
     directory.join("spool.db")
 }
 
-fn lock(directory: &Path) -> Result<File, SpoolError> {
+fn lock(directory: &Path) -> Result<Lock, SpoolError> {
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(0o600);
     let file = file.open(directory.join("lock"))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(std::fs::TryLockError::WouldBlock) => Err(SpoolError::Invalid(
             format!("another process uses the spool in {}", directory.display()).into(),
         )),

@@ -450,18 +450,17 @@ impl Writer {
     ) -> Result<u64, SpoolError> {
         let touched = match settled {
             Settled::Done => {
-                let statement =
-                    "DELETE FROM recipient WHERE id = ?1 AND number = ?2 RETURNING state";
+                let Some(state) = self.state(id, number)? else {
+                    return Ok(0);
+                };
+                let statement = "DELETE FROM recipient WHERE id = ?1 AND number = ?2";
                 let mut forget = self.connection.prepare_cached(statement)?;
-                let state = forget.query_row((id.to_bytes(), number), |row| row.get(0));
-                let state: Option<i64> = state.optional()?;
-                if state == Some(UNSCREENED) {
+                forget.execute((id.to_bytes(), number))?;
+                if state == UNSCREENED {
                     self.left_unscreened(id)?;
                 }
-                state.map_or(0, |state| {
-                    self.tally.recipients(state, -1);
-                    1
-                })
+                self.tally.recipients(state, -1);
+                1
             }
             // Somebody may have held it while it was being tried: it stays held. Every attempt
             // counts up `tries`, or else tells of the delay: with both as they are, this was given
@@ -531,14 +530,18 @@ impl Writer {
 
     /// Removes the message and its content when no recipient is left.
     fn forget_when_settled(&mut self, id: QueueId) -> Result<(), SpoolError> {
-        let mut forget = self.connection.prepare_cached(
-            "DELETE FROM message WHERE id = ?1
-             AND NOT EXISTS (SELECT 1 FROM recipient WHERE id = ?1) RETURNING body, large, place",
-        )?;
-        let kept = forget.query_row((id.to_bytes(),), |row| Ok(read_kept(row, [0, 1, 2])));
+        // RETURNING would make a table for one row, each time.
+        let settled = "SELECT body, large, place FROM message WHERE id = ?1
+             AND NOT EXISTS (SELECT 1 FROM recipient WHERE id = ?1)";
+        let mut settled = self.connection.prepare_cached(settled)?;
+        let kept = settled.query_row((id.to_bytes(),), |row| Ok(read_kept(row, [0, 1, 2])));
         let Some(kept) = kept.optional()? else {
             return Ok(());
         };
+        let forget = "DELETE FROM message WHERE id = ?1";
+        self.connection
+            .prepare_cached(forget)?
+            .execute((id.to_bytes(),))?;
         self.tally.messages(-1);
         match kept {
             // Where it is cannot be read: a start finds it.
