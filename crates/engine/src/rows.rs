@@ -1,5 +1,6 @@
 //! What the tracking store is to hold of what happened: facts to rows.
 
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use tracking::{Row, Stage};
 use crate::dispatch::Fact;
 use crate::{Acceptance, KeptAs, Late, LateOutcome, Report, ScreenedFact, Surplus, TurnedAway};
 
+/// Octets of most of what is shown in a column.
+const SHOWN_OCTETS: usize = 128;
 /// A note that is longer gets nothing more.
 const NOTE_OCTETS: usize = 400;
 
@@ -54,7 +57,7 @@ impl Caller<'_> {
         Row {
             session: Some(self.session),
             listener: Arc::clone(&client.listener),
-            client: client.to_string().into(),
+            client: shown(client),
             client_name: self
                 .client_name
                 .map(|name| name.as_str().into())
@@ -90,11 +93,9 @@ impl Caller<'_> {
             id: Some(refused.id),
             sender: sender(&refused.reverse_path),
             recipient: refused.recipient.clone(),
-            reply: text(&refused.reply),
-            place: reason
-                .map(|why| why.place.to_string().into())
-                .unwrap_or_default(),
-            note: reason.map(|why| why.to_string().into()).unwrap_or_default(),
+            reply: shown(&refused.reply),
+            place: reason.map(|why| shown(&why.place)).unwrap_or_default(),
+            note: reason.map(shown).unwrap_or_default(),
             ..self.row(at, of_refusal(&refused.reply), Stage::Rcpt)
         }
     }
@@ -111,8 +112,8 @@ impl Caller<'_> {
             id: refused.id,
             sender: sender(&refused.reverse_path),
             size: refused.octets,
-            reply: text(&refused.reply),
-            place: by.map(|by| by.place.to_string().into()).unwrap_or_default(),
+            reply: shown(&refused.reply),
+            place: by.map(|by| shown(&by.place)).unwrap_or_default(),
             note: by.map(|by| by.why.clone()).unwrap_or_default(),
             ..self.row(at, of_refusal(&refused.reply), stage)
         };
@@ -140,8 +141,8 @@ impl Caller<'_> {
             sender: sender(from),
             recipient: recipient.as_str().into(),
             other: parted(fact, recipient),
-            place: fact.matched.place.to_string().into(),
-            note: fact.matched.to_string().into(),
+            place: shown(&fact.matched.place),
+            note: shown(&fact.matched),
             ..self.row(at, result, Stage::Data)
         };
         let rows = facts.iter().flat_map(|fact| {
@@ -155,7 +156,7 @@ impl Caller<'_> {
 
     fn failed_sign_in(&self, at: Timestamp, failed: &SignInFailed) -> Row {
         Row {
-            reply: text(&failed.reply),
+            reply: shown(&failed.reply),
             note: failed.mechanism.clone(),
             ..self.row(at, of_refusal(&failed.reply), Stage::SignIn)
         }
@@ -164,16 +165,16 @@ impl Caller<'_> {
     /// It was turned away in place of the greeting. None when its session says so itself.
     pub fn turned_away(&self, at: Timestamp, why: &TurnedAway) -> Option<Row> {
         let (reply, note, place) = match why {
-            TurnedAway::Busy(why) => (None, why.excess.to_string(), &why.place),
-            TurnedAway::TooOften(reply, why) => (Some(reply), why.excess.to_string(), &why.place),
-            TurnedAway::ByRule(reply, why) => (Some(reply), why.to_string(), &why.place),
+            TurnedAway::Busy(why) => (None, shown(why.excess), &why.place),
+            TurnedAway::TooOften(reply, why) => (Some(reply), shown(why.excess), &why.place),
+            TurnedAway::ByRule(reply, why) => (Some(reply), shown(why), &why.place),
             TurnedAway::Early => return None,
         };
         let result = reply.map_or(TrackedResult::Postponed, of_refusal);
         Some(Row {
-            reply: reply.map(text).unwrap_or_default(),
-            place: place.to_string().into(),
-            note: note.into(),
+            reply: reply.map(shown).unwrap_or_default(),
+            place: shown(place),
+            note,
             ..self.row(at, result, Stage::Connect)
         })
     }
@@ -192,7 +193,7 @@ pub fn refused_at_console(at: Timestamp, client: IpAddr, user: Option<&str>, rep
     Row {
         user: user.unwrap_or_default().into(),
         listener: "console".into(),
-        client: client.to_string().into(),
+        client: shown(client),
         reply: reply.into(),
         ..Row::new(at, TrackedResult::Refused, Stage::SignIn)
     }
@@ -239,7 +240,7 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         size: message.size,
         message_id: message_id.clone(),
         subject: subject.clone(),
-        reply: text(&reception::taken(parted_from.unwrap_or(message.id))),
+        reply: shown(reception::taken(parted_from.unwrap_or(message.id))),
         other: *parted_from,
         ..caller.row(at, TrackedResult::Received, Stage::Data)
     };
@@ -265,9 +266,7 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
                 Row {
                     number: Some(recipient.number),
                     recipient: address(recipient),
-                    place: reason
-                        .map(|why| why.place.to_string().into())
-                        .unwrap_or_default(),
+                    place: reason.map(|why| shown(&why.place)).unwrap_or_default(),
                     note: reason.map_or(grounds.into(), |why| format!("{grounds}: {why}").into()),
                     ..common
                 }
@@ -285,7 +284,7 @@ fn as_it_came(origin: &Origin, row: Row) -> Row {
     let ident = origin.ident.as_deref().and_then(|ident| ident.parse().ok());
     let name = origin.name.as_ref().map(|name| name.as_str().into());
     Row {
-        client: address.to_string().into(),
+        client: shown(address),
         client_name: name.unwrap_or_default(),
         hello: origin.helo.clone().unwrap_or_default(),
         other: row.other.or(ident),
@@ -306,7 +305,7 @@ fn held(
     unscreened_by: Option<&Place>,
     common: &Row,
 ) -> impl Iterator<Item = Row> {
-    let place: Box<str> = unscreened_by.map_or_else(Box::default, |by| by.to_string().into());
+    let place: Box<str> = unscreened_by.map(shown).unwrap_or_default();
     let held = recipients
         .iter()
         .filter(|one| matches!(one.state, RecipientState::Held(_)));
@@ -371,7 +370,7 @@ pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
     let job = &report.job;
     let common = Row {
         route: (*report.site.name).into(),
-        place: report.site.place.to_string().into(),
+        place: shown(&report.site.place),
         tls: report.tls.as_deref().map(tls).unwrap_or_default(),
         took: Some(report.took),
         replied: report.answering,
@@ -397,7 +396,7 @@ pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
             host,
             number: Some(*number),
             recipient: recipient.map(address).unwrap_or_default(),
-            reply: text(outcome.reply()),
+            reply: shown(outcome.reply()),
             tries: recipient.map_or(0, |recipient| recipient.tries + 1),
             note: recipient.map(|one| notes(report, one)).unwrap_or_default(),
             ..common
@@ -466,7 +465,7 @@ fn given_up(now: Moment, decided: &Decided, judged: &Judged) -> Option<Row> {
     Some(Row {
         route: (*judged.site).into(),
         host: end.failure.host.clone().unwrap_or_default(),
-        reply: text(&end.reason()),
+        reply: shown(end.reason()),
         queued: Some(now.line.since(decided.message.arrived)),
         note: if result == TrackedResult::Held {
             "badmail".into()
@@ -674,8 +673,13 @@ fn address(recipient: &Recipient) -> Box<str> {
     recipient.admitted.recipient().as_str().into()
 }
 
-fn text(reply: &Reply) -> Box<str> {
-    reply.to_string().into()
+/// What it shows, in as much memory as that takes: a text that grows for most of them would be moved
+/// four times.
+fn shown(what: impl fmt::Display) -> Box<str> {
+    let mut text = String::with_capacity(SHOWN_OCTETS);
+    // Writing to memory does not fail.
+    let _written = write!(text, "{what}");
+    text.into()
 }
 
 fn tls(facts: &TlsFacts) -> Box<str> {
