@@ -181,7 +181,7 @@ impl Connection {
                 Some(Action::SignIn(step)) => Box::pin(self.sign_in(step)).await,
                 Some(Action::StartTls(limit)) => Box::pin(self.encrypt(limit)).await,
                 Some(Action::Write(write)) => self.write(write).await,
-                Some(Action::Screen(screening)) => Box::pin(self.screen(*screening)).await,
+                Some(Action::Screen(screening)) => Box::pin(self.screen(screening)).await,
                 Some(Action::Store(messages)) => self.store(messages).await,
                 Some(Action::Close { .. }) if let Some(hired) = self.hired.take() => {
                     return self.turn_around(hired);
@@ -342,7 +342,7 @@ impl Connection {
         self.incoming.on_written(written);
     }
 
-    async fn screen(&mut self, mut screening: Screening) {
+    async fn screen(&mut self, mut screening: Box<Screening>) {
         let (id, from) = (
             screening.storing().id(),
             screening.storing().reverse_path().clone(),
@@ -396,7 +396,7 @@ impl Connection {
     }
 
     /// Has a message stored that is looked at later.
-    async fn put_off(&mut self, screening: Screening, by: Place) {
+    async fn put_off(&mut self, screening: Box<Screening>, by: Place) {
         let is_small = screening.is_small();
         let put_off = move || screening.put_off(by);
         let stored = beside(&self.services, Turns::None, is_small, put_off).await;

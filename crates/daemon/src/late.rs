@@ -192,6 +192,7 @@ async fn look(
         return Err(NotResumed::Unknown);
     };
     let rules = Arc::clone(screening.rules());
+    let screening = Box::new(screening);
     let looked = looked_at(Arc::clone(services), rules, screening, Turns::Late).await;
     Ok((late, looked))
 }

@@ -40,7 +40,7 @@ pub(crate) struct LookedAt {
 pub(crate) async fn looked_at(
     services: Arc<Services>,
     rules: Arc<Rules>,
-    screening: Screening,
+    screening: Box<Screening>,
     turns: Turns,
 ) -> LookedAt {
     let mut looked = LookedAt {
@@ -61,14 +61,15 @@ pub(crate) async fn looked_at(
 /// Has rules judge it, once all is known that they ask for.
 async fn judged(
     services: &Arc<Services>,
-    mut screening: Screening,
+    mut screening: Box<Screening>,
     turns: Turns,
     looked: &mut LookedAt,
 ) -> Result<Judgement, StoreTrouble> {
     let is_quick = screening.is_quick();
     // Without a sender to be checked there is nothing to be read yet.
     let begins_quick = is_quick || !screening.is_checked();
-    let ends_quick = is_quick && !screening.signs();
+    let signers = Arc::clone(services.active().setup.signers());
+    let ends_quick = is_quick && (!screening.signs() || signers.are_quick());
     let now = services.clock.moment().wall;
     let read = move || screening.read(now).map(|()| screening);
     let read = beside(services, turns, begins_quick, read).await;
@@ -80,7 +81,6 @@ async fn judged(
         screening = scanned(services, screening, turns, is_quick).await?;
     }
     let of_work = Arc::clone(services);
-    let signers = Arc::clone(services.active().setup.signers());
     let run = move || screening.run(&signers, &*of_work.spool, &mut || of_work.new_id());
     let judgement = beside(services, turns, ends_quick, run).await;
     let judgement = judgement.ok_or(StoreTrouble::Failed)?;
@@ -130,10 +130,10 @@ async fn check_targets(services: &Services, rules: &Rules, messages: &mut [Stori
 /// the other.
 async fn scanned(
     services: &Arc<Services>,
-    mut screening: Screening,
+    mut screening: Box<Screening>,
     turns: Turns,
     is_quick: bool,
-) -> Result<Screening, StoreTrouble> {
+) -> Result<Box<Screening>, StoreTrouble> {
     let (of_work, active) = (Arc::clone(services), services.active());
     let (scanners, config) = (Arc::clone(active.scanners()), &active.setup.config);
     let (hostname, id) = (config.hostname.clone(), config.screening.id.clone());

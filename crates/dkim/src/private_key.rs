@@ -13,6 +13,8 @@ use crate::{Algorithm, PublicKey};
 
 /// RFC 7468 section 2: lines of base64 have 64 characters.
 const PEM_LINE: usize = 64;
+/// Octets of the modulus of an RSA key of 2,048 bits.
+const QUICK_OCTETS: usize = 256;
 
 /// A key by which messages are signed. It is shared, not copied: preparing one costs as much as
 /// many signatures.
@@ -125,6 +127,14 @@ impl PrivateKey {
             Self::Ed25519(key) => PublicKey::ed25519(key.public_key().as_ref()),
         };
         key.ok_or(KeyFault::Unusable)
+    }
+
+    /// Whether it is of Ed25519, or of RSA with 2,048 bits at most.
+    pub(crate) fn is_quick(&self) -> bool {
+        match self {
+            Self::Rsa(key) => key.public_modulus_len() <= QUICK_OCTETS,
+            Self::Ed25519(_) => true,
+        }
     }
 
     /// Signs a header with this hash; `None` where the library cannot.

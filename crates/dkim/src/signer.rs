@@ -105,6 +105,12 @@ impl Signer {
         &self.domain
     }
 
+    /// Whether it takes no more time than a handshake of TLS does: not with keys of RSA that are longer
+    /// than 2,048 bits, which take many times as long.
+    pub fn is_quick(&self) -> bool {
+        self.keys.iter().all(|(_, key)| key.is_quick())
+    }
+
     /// By which of its keys.
     pub fn selectors(&self) -> impl Iterator<Item = &Domain> {
         self.keys.iter().map(|(selector, _)| selector)

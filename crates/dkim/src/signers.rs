@@ -31,6 +31,11 @@ impl Signers {
         self.0.is_empty()
     }
 
+    /// Whether all of them sign in so little time that others may wait for it.
+    pub fn are_quick(&self) -> bool {
+        self.0.values().all(|one| one.signer.is_quick())
+    }
+
     /// Who signs for an author at this domain: its own signer, or that of the nearest domain above
     /// that signs for those below.
     pub fn of(&self, author: &Domain) -> Option<&DomainSigner> {
