@@ -93,6 +93,7 @@ mod lmtp;
 mod mail_programs;
 mod mailman;
 mod milters;
+mod misbehaving;
 mod monitoring;
 mod mta_sts;
 mod notify;

@@ -167,3 +167,27 @@ fn without_an_answer_mail_is_postponed_until_the_scanner_is_back() {
             .then_some(())
     });
 }
+
+#[test]
+#[ignore = "needs rspamd: scripts/test scanners"]
+fn rspamd_uses_the_settings_that_a_section_names() {
+    let network = Network::new();
+    let mut rspamd = Program::rspamd(&network);
+    rspamd.start();
+    let server = RecordingServer::start(network.mail_server());
+    let mut relay = Relay::prepare(network, "");
+    let section = rspamd.section();
+    let strict = section.replace("looker", "strict") + "settings_id = \"strict\"\n";
+    relay.write_config(&format!(
+        "[domain.\"hosted.test\"]\nroute = \"{}\"\n{section}{strict}",
+        server.route()
+    ));
+    relay.run();
+    let taken = sent(&relay, "one", "nothing");
+    assert!(taken.starts_with("250 "), "{taken}");
+    let told = server.wait_for("one").header("X-Gatepost-Scan");
+    let told = told.unwrap_or_default();
+    // By its usual settings a point is little.
+    assert!(told.contains("looker clean"), "{told}");
+    assert!(told.contains("strict spam"), "{told}");
+}

@@ -1,4 +1,4 @@
-//! Others who sign and verify: dkimpy, Mail::DKIM and OpenDKIM. What is signed here they verify, what
+//! Others who sign and verify: dkimpy, Mail::DKIM, OpenDKIM and mailauth. What is signed here they verify, what
 //! they sign is verified here, and the messages that dkimpy is tested with come to what it says.
 
 use std::fs;
@@ -297,6 +297,14 @@ fn mail_dkim_agrees_on_rsa() {
     // It does not know Ed25519.
     scene.play("perl", "mail_dkim.pl", "pass fail");
     scene.verify_theirs(MESSAGES.len() * 4);
+}
+
+#[test]
+#[ignore = "needs node: scripts/test browser"]
+fn mailauth_agrees() {
+    let scene = Scene::new();
+    scene.play("node", "mailauth.cjs", "pass pass");
+    scene.verify_theirs(MESSAGES.len() * 8);
 }
 
 #[test]

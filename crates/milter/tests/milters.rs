@@ -150,6 +150,58 @@ fn a_milter_is_told_every_step() {
     assert_eq!(of("eom"), [json!([10])]);
 }
 
+/// What miltertest says, which plays an MTA.
+const PLAYED: &str = r#"
+local milter = assert(mt.connect(socket, 600, 0.1))
+local function step(fault) assert(fault == nil, fault) end
+step(mt.negotiate(milter, nil, nil, nil))
+step(mt.conninfo(milter, "[203.0.113.9]", "203.0.113.9"))
+step(mt.helo(milter, "home.example"))
+step(mt.mailfrom(milter, "<ann@home.example>"))
+step(mt.rcptto(milter, "<bob@mail.example>"))
+step(mt.rcptto(milter, "<eve@mail.example>"))
+step(mt.data(milter))
+step(mt.header(milter, "Subject", "hello"))
+step(mt.header(milter, "X-Case", "none"))
+step(mt.eoh(milter))
+step(mt.bodystring(milter, "Body.\r\n"))
+step(mt.eom(milter))
+step(mt.disconnect(milter, true))
+"#;
+
+#[test]
+fn miltertest_tells_a_milter_the_same() {
+    // It always comes from this port.
+    const CLIENT: &str = "203.0.113.9:12345";
+    // Macros, which it has none of, and what each offers aside.
+    let steps = |world: &World| -> Vec<(Value, Value)> {
+        let steps = told(world).into_iter();
+        let steps =
+            steps.filter(|event| !matches!(event["step"].as_str(), Some("negotiate" | "close")));
+        let step = |event: Value| (event["step"].clone(), event["told"].clone());
+        steps.map(step).collect()
+    };
+    let (ours, theirs) = (all_calls(&[]), all_calls(&[]));
+    let message = letter("none", "Body.\r\n");
+    let mut edited = edited(&message, SENDER, &["bob@mail.example", "eve@mail.example"]);
+    let mut line = Line::new(&ours);
+    line.ask(&facts(CLIENT, "home.example"), &mut edited, &message)
+        .expect("an answer");
+    let (script, socket) = (theirs.write("played.lua", PLAYED), theirs.path(SOCKET));
+    let mut miltertest = Command::new("miltertest");
+    miltertest
+        .arg("-D")
+        .arg(format!("socket={}", socket.display()));
+    let played = miltertest
+        .arg("-s")
+        .arg(script)
+        .output()
+        .expect("miltertest");
+    assert!(played.status.success(), "{played:?} {}", theirs.logs());
+    assert_eq!(steps(&ours), steps(&theirs));
+    assert_eq!(steps(&ours).len(), 11);
+}
+
 #[test]
 fn a_milter_is_told_macros_with_the_steps() {
     let told = told_of_a_user();

@@ -211,7 +211,7 @@ impl Screening {
         self.terms.asks()
     }
 
-    /// Whether it may have to be signed, which takes more time than all else.
+    /// Whether it may have to be signed, which may take more time than all else.
     pub fn signs(&self) -> bool {
         self.terms.signs(self.storing.accepted.from_stranger)
     }
@@ -652,5 +652,10 @@ pub fn reputation(of: Option<greylisting::Reputation>, came_to: Summary) -> Opti
 
 /// What `work` gives, and `None` where it panics.
 fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let work = || {
+        #[cfg(test)]
+        tests::break_down();
+        work()
+    };
     catch_unwind(AssertUnwindSafe(work)).ok()
 }

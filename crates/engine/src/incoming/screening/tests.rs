@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use ::screening::{Class, Finding};
 use authentication::Answer;
 use config::Environment;
@@ -10,6 +12,18 @@ use spool::{Body, Change, Content, HoldReason, Model, RecipientState};
 
 use super::*;
 use crate::Pending;
+
+thread_local! {
+    /// How many readers do their work before one breaks down.
+    static SOUND: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Where what reads a message may break down.
+pub(super) fn break_down() {
+    let left = SOUND.get().checked_sub(1);
+    SOUND.set(left.unwrap_or(usize::MAX));
+    assert!(left.is_some(), "a fault of a reader");
+}
 
 const HEAD: &[u8] = b"Received: from there\r\n";
 
@@ -571,4 +585,61 @@ fn what_a_scanner_makes_of_the_envelope_is_made_as_milters_have_it() {
     let stored = run(screening, &spool).unwrap();
     let to: Vec<&String> = stored.iter().flat_map(|(_, to)| to).collect();
     assert_eq!(to, ["bob@ours.test", "new@ours.test", "too@ours.test"]);
+}
+
+#[test]
+fn where_a_reader_breaks_down_the_message_is_held() {
+    let rules = "[authentication]\ndmarc = \"respect\"\n[[screen]]\nwhen.kind = \"executable\"\nthen = \"strip\"\n\
+                 [[screen]]\nwhen.words = \"x\"\ntag = \"[x]\"\n";
+    let content = b"From: ann@out.test\r\nSubject: x\r\n\r\nx\r\n";
+    // Why it is held, for whom it is, and what there is of it.
+    let comes_to = |sound: usize| -> (Vec<String>, Vec<Vec<u8>>) {
+        let spool = Model::new();
+        let mut screening = screening(
+            rules,
+            content,
+            &["a@ours.test", "b@ours.test"],
+            false,
+            &spool,
+        );
+        SOUND.set(sound);
+        screening
+            .read(Timestamp::from_millis(1))
+            .expect("it is in memory");
+        while let Some((_, questions)) = screening.questions() {
+            for question in questions {
+                screening.on_answer(&question, &Answer::NoSuchName);
+            }
+        }
+        let judgement = screening.run(&Signers::default(), &spool, &mut || unreachable!());
+        let Screened::Store(messages) = judgement.screened else {
+            panic!("it is neither lost nor refused");
+        };
+        let held = messages.iter().flat_map(|message| message.held.clone());
+        let held = held.flatten().map(|(_, why)| why.into()).collect();
+        let messages = messages.into_iter();
+        let contents = messages.map(|message| stored(message, &spool).0);
+        (held, contents.collect())
+    };
+    let (held, whole) = comes_to(usize::MAX);
+    assert!(held.is_empty());
+    let (mut places, mut holding) = (0, 0);
+    loop {
+        let (held, contents) = comes_to(places);
+        if SOUND.get() <= places {
+            // None has broken down any more.
+            break;
+        }
+        places += 1;
+        if held.is_empty() {
+            // Nothing depended on it.
+            assert_eq!(contents, whole, "{places}");
+            continue;
+        }
+        holding += 1;
+        assert_eq!(held.len(), 2, "{places}: {held:?}");
+        let is_told = |why: &String| why.contains(UNREADABLE);
+        assert!(held.iter().all(is_told), "{places}: {held:?}");
+    }
+    assert!(holding > 5, "{holding} of {places}");
 }
