@@ -11,6 +11,7 @@ use crate::client::message;
 use crate::encrypted::Encrypted;
 use crate::network::Network;
 use crate::pebble::{Manner, Pebble};
+use crate::peer_certificates::PeerAuthority;
 use crate::program::{feed, run};
 use crate::relay::Relay;
 use crate::server::RecordingServer;
@@ -414,4 +415,119 @@ fn another_authority_gives_another_certificate() {
     ended(&relay, "relay.test", 1);
     assert_ne!(print_of(&relay, "relay.test"), before);
     assert_eq!(second.entries("ordered").len(), 1);
+}
+
+/// What an authority says ends up on pages, in programs and before clients: it is what was asked for,
+/// or the old certificate is shown on; and no word of it stops renewal for ever.
+#[test]
+fn an_authority_is_believed_no_more_than_it_has_to_be() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    let relay = Relay::start(network, &pebble.settings(""));
+    ended(&relay, "relay.test", 1);
+    let first = print_of(&relay, "relay.test");
+    let other = PeerAuthority::named("relay.test");
+    let other = fs::read_to_string(other.certificate(&["relay.test"]).chain).expect("a chain");
+    let long = other.repeat(11);
+    let wrong = fs::read_to_string(PeerAuthority::named("wrong").file()).expect("a certificate");
+    for (state, why) in [
+        (
+            json!({ "name": "other.test" }),
+            "another name than relay.test proven: other.test",
+        ),
+        (
+            json!({ "name": "relay.test\nupdate delete" }),
+            "another name",
+        ),
+        (json!({ "token": "../../x" }), "a token that is none"),
+        (json!({ "token": "" }), "a token that is none"),
+        (json!({ "nonces": "https://[" }), "is no URL"),
+        (
+            json!({ "nonces": "http://127.0.0.1/" }),
+            "does not begin with https://",
+        ),
+        (json!({ "chain": "" }), "no certificate"),
+        (
+            json!({ "chain": "-----BEGIN CERTIFICATE-----\nAAAA\n" }),
+            "not PEM",
+        ),
+        (json!({ "chain": wrong }), "not for relay.test"),
+        (json!({ "chain": other }), "for another key"),
+        (json!({ "chain": long }), "more than 10 certificates"),
+    ] {
+        pebble.is_now(state);
+        let ran = relay.command(&["acme", "renew"]).expect_code(1);
+        assert!(ran.text().contains(why), "{why}: {}", ran.text());
+        assert_eq!(print_of(&relay, "relay.test"), first, "{why}");
+    }
+    // A moment so late that there is none.
+    let never = u64::MAX.to_string();
+    pebble.is_now(json!({ "later": never, "window": [-20, -10] }));
+    relay.command(&["acme", "renew"]);
+    pebble.is_now(json!({ "window": [-20, -10] }));
+    relay.command(&["acme", "renew"]).expect_code(0);
+    assert_ne!(print_of(&relay, "relay.test"), first);
+    // It says when to renew, and does not say what an order replaces.
+    let advised = || (row(&relay, "relay.test")["is_advised"] == true).then_some(());
+    until("advice", seconds(ORDER_SECONDS_MAX), advised);
+    pebble.is_now(json!({ "window": [-20, -10], "bare": true }));
+    relay.command(&["acme", "renew"]).expect_code(0);
+}
+
+/// What failed is not given up until the old certificate is near its end, and a configuration that is
+/// mended is tried at once.
+#[test]
+fn a_certificate_of_another_authority_is_tried_for_until_it_is_there() {
+    let network = Network::new();
+    let [first, second] = [0; 2].map(|_| Pebble::start(&network, Manner::default()));
+    let relay = Relay::start(network, &first.settings(""));
+    ended(&relay, "relay.test", 1);
+    let before = print_of(&relay, "relay.test");
+    second.is_now(json!({ "token": "" }));
+    relay.write_config(&second.settings(""));
+    relay.command(&["reload"]).expect_code(0);
+    let failed = ended(&relay, "relay.test", 1);
+    assert!(days_until(&failed["renewed"]) < 1, "{failed}");
+    second.is_now(json!({}));
+    relay.write_config(&second.settings("contact = \"postmaster@relay.test\""));
+    relay.command(&["reload"]).expect_code(0);
+    let got = ended(&relay, "relay.test", 2);
+    assert_eq!(
+        (&got["failures"], &got["trouble"]),
+        (&json!(0), &Value::Null)
+    );
+    assert_ne!(print_of(&relay, "relay.test"), before);
+}
+
+/// The status tells what is shown, and what is gone comes again.
+#[test]
+fn files_that_are_taken_away_or_spoilt_are_noticed_at_a_reload() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    let relay = Relay::start(network, &pebble.settings(""));
+    ended(&relay, "relay.test", 1);
+    let first = print_of(&relay, "relay.test");
+    let file = relay.data_dir().join("acme/relay.test.pem");
+    fs::write(&file, "spoilt").expect("another text");
+    relay.command(&["reload"]).expect_code(0);
+    assert_eq!(print_of(&relay, "relay.test"), first);
+    assert!(attention(&relay).contains("relay.test.pem"));
+    fs::remove_file(&file).expect("a file less");
+    relay.command(&["reload"]).expect_code(0);
+    until("another certificate", seconds(ORDER_SECONDS_MAX), || {
+        let shown = print_of(&relay, "relay.test");
+        (file.exists() && shown != first && attention(&relay) == "[]").then_some(())
+    });
+    // A pipe in the place of the account holds nothing up.
+    let account = fs::read_dir(relay.data_dir().join("acme")).expect("the folder");
+    let account = account
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.extension().is_some_and(|end| end == "json"))
+        .expect("an account");
+    fs::remove_file(&account).expect("an account less");
+    run("mkfifo", &[account.to_str().expect("a path")]).expect_code(0);
+    let ran = relay.command(&["acme", "renew"]).expect_code(1);
+    assert!(ran.text().contains("no ordinary file"), "{}", ran.text());
+    fs::remove_file(&account).expect("a pipe less");
+    relay.command(&["acme", "renew"]).expect_code(0);
 }

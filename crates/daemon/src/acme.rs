@@ -115,11 +115,12 @@ impl Work<'_> {
         // A disk that takes nothing is known before the authority is asked: it counts what it gives.
         let key = Arc::new(self.on_disk(files::prepare).await?);
         let is_advised = self.services.certificates.is_advised(self.name);
-        let before = self.active.obtained.find(self.name).filter(|_| is_advised);
+        let before = self.active.obtained.find(self.name);
+        let replaces = before.as_ref().filter(|_| is_advised);
         let wanted = AcmeWanted {
             name: &self.name.name,
             key: &key,
-            replaces: before.as_ref().map(|before| before.own()),
+            replaces: replaces.map(|before| before.own()),
         };
         let chain = match self.ordered(&wanted).await {
             Err(fault) if fault.is_account_gone => {
@@ -141,7 +142,9 @@ impl Work<'_> {
         };
         let _read = spawn_blocking(read).await;
         let held = self.active.obtained.find(self.name);
-        held.ok_or_else(|| AcmeFault::refused("it is not configured any more"))
+        let is_new = |held: &Arc<_>| !before.is_some_and(|before| Arc::ptr_eq(&before, held));
+        held.filter(is_new)
+            .ok_or_else(|| AcmeFault::refused("it cannot be used, or is not configured any more"))
     }
 
     async fn ordered(&self, wanted: &AcmeWanted<'_>) -> Result<String, AcmeFault> {

@@ -47,41 +47,47 @@ struct Named {
 }
 
 impl Certificates {
-    /// Goes by this configuration from now on: names that are new begin, others are forgotten. What
-    /// came from another authority, or by another profile, is wanted anew.
+    /// Goes by this configuration, and by what was read last, from now on: names that are new begin,
+    /// others are forgotten. What came from another authority, or by another profile, is wanted anew,
+    /// and so is what is no longer there. Where something is configured otherwise, what failed before
+    /// is tried again at once.
     pub(crate) fn follow(&self, acme: Option<&Arc<Acme>>, obtained: &Obtained) {
         let mut state = self.state();
-        if state.acme.as_ref() == acme {
-            return;
-        }
         let Some(acme) = acme else {
             *state = State::default();
             return;
         };
-        let is_same = state.acme.as_ref().is_some_and(|before| {
+        let is_same = state.acme.as_ref() == Some(acme);
+        let is_of_same = state.acme.as_ref().is_some_and(|before| {
             (&before.directory, &before.profile) == (&acme.directory, &acme.profile)
         });
-        let before = std::mem::take(&mut state.names);
-        let mut before: Vec<Named> = before.into_iter().filter(|_| is_same).collect();
-        state.names = (acme.names.iter())
-            .map(|name| {
-                let known = before.iter().position(|named| named.name.name == name.name);
-                match known {
-                    Some(at) => before.swap_remove(at),
-                    None => Named::new(acme, name, obtained),
-                }
-            })
+        let mut before = std::mem::take(&mut state.names);
+        let known = |name: &AcmeName| {
+            let at = before.iter().position(|one| one.name.name == name.name);
+            let mut known = before.swap_remove(at.filter(|_| is_of_same)?);
+            if known.life != obtained.find(name).as_deref().map(life) {
+                return None;
+            }
+            if !is_same {
+                known.renewal.retry();
+            }
+            known.name = name.clone();
+            Some(known)
+        };
+        let known: Vec<Option<Named>> = acme.names.iter().map(known).collect();
+        state.names = std::iter::zip(&acme.names, known)
+            .map(|(name, known)| known.unwrap_or_else(|| Named::new(acme, name, obtained)))
             .collect();
         state.acme = Some(Arc::clone(acme));
     }
 
     /// What is to be done first, and for which name; `None` where there is no name.
     pub(crate) fn next(&self, now: Timestamp) -> Option<(AcmeName, Due)> {
-        let state = self.state();
-        let due = state
-            .names
-            .iter()
-            .map(|named| (named, named.renewal.next(now)));
+        let mut state = self.state();
+        let due = state.names.iter_mut().map(|named| {
+            let due = named.renewal.next(now);
+            (named, due)
+        });
         let first = due.min_by_key(|(_, due)| match due {
             Due::Ask | Due::Order => Timestamp::default(),
             Due::Wait(until) => *until,

@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use config::{Acme, AcmeChallenge};
 use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
+use hyper::header::RETRY_AFTER;
+use hyper::{HeaderMap, Request, Uri};
 use instant_acme::{
     Account, AuthorizationHandle, AuthorizationStatus, BodyWrapper, BytesResponse,
     CertificateIdentifier, ChallengeType, Error, HttpClient, Identifier, NewAccount, NewOrder,
@@ -32,6 +33,16 @@ const COST: Cost = Cost {
 /// How often a step is taken again because the authority did not like its nonce, beside what the
 /// library does. RFC 8555 section 6.5: "the client SHOULD retry the request".
 const NONCES_MAX: usize = 10;
+
+/// A certificate is for one name, for which an authority asks for one proof, and may ask for more.
+const AUTHORIZATIONS_MAX: usize = 10;
+
+/// No token is longer.
+const TOKEN_OCTETS_MAX: usize = 512;
+
+/// An authority that wants us to come again later than this is asked then all the same. The library
+/// reckons with moments, of which there is none so late as a header can name.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long the authority may take to look at a proof, and to sign.
 const PATIENCE: RetryPolicy = RetryPolicy::new().timeout(Duration::from_secs(120));
@@ -171,8 +182,9 @@ impl AcmeClient {
     /// Asks over HTTPS, trusting whom `settings` says.
     ///
     /// # Errors
-    /// The authorities for HTTPS cannot be read.
+    /// The authorities for HTTPS cannot be read, or the directory's URL is none.
     pub fn new(resolver: Arc<Resolver>, settings: Arc<Acme>) -> Result<Self, String> {
+        is_url(&settings.directory)?;
         let https = Https::new(resolver, settings.ca.as_deref())?;
         Ok(Self { https, settings })
     }
@@ -280,7 +292,7 @@ impl AcmeAccount {
             );
             return Err(AcmeFault::refused(why));
         }
-        self.prove(&mut order, prover).await?;
+        self.prove(wanted.name, &mut order, prover).await?;
         again!(order.finalize_csr(&request))
             .map_err(|error| AcmeFault::of(&error, "the request"))?;
         let chain = again!(chain(&mut order));
@@ -307,11 +319,9 @@ impl AcmeAccount {
         };
         let with = with.replaces(replaces);
         match again!(self.account.new_order(&with)) {
-            // RFC 9773 section 5: it may be replaced already, or not be known. That costs no certificate.
-            Err(error)
-                if !has_type(&error, "rateLimited")
-                    && plain(&error).failure == Failure::Refused =>
-            {
+            // RFC 9773 section 5: it may be replaced already, or not be known; and an authority may
+            // pass over the wish. That costs no certificate.
+            Err(error) if !has_type(&error, "rateLimited") => {
                 again!(self.account.new_order(&new)).map_err(|error| plain(&error))
             }
             ordered => ordered.map_err(|error| plain(&error)),
@@ -319,9 +329,14 @@ impl AcmeAccount {
     }
 
     /// Proves what is not proven yet, one after the other.
-    async fn prove(&self, order: &mut Order, prover: &impl AcmeProver) -> Result<(), AcmeFault> {
+    async fn prove(
+        &self,
+        name: &str,
+        order: &mut Order,
+        prover: &impl AcmeProver,
+    ) -> Result<(), AcmeFault> {
         let mut shown = Vec::new();
-        let proven = self.prove_by(order, prover, &mut shown).await;
+        let proven = self.prove_by(name, order, prover, &mut shown).await;
         for proof in &shown {
             prover.withdraw(proof).await;
         }
@@ -330,16 +345,21 @@ impl AcmeAccount {
 
     async fn prove_by(
         &self,
+        name: &str,
         order: &mut Order,
         prover: &impl AcmeProver,
         shown: &mut Vec<AcmeProof>,
     ) -> Result<(), AcmeFault> {
+        if order.state().authorizations.len() > AUTHORIZATIONS_MAX {
+            let why = format!("the authority wants more than {AUTHORIZATIONS_MAX} proofs");
+            return Err(AcmeFault::refused(why));
+        }
         again!(fetch(order)).map_err(|error| AcmeFault::of(&error, "the authorisations"))?;
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let authorization =
                 authorization.map_err(|error| AcmeFault::of(&error, "an authorisation"))?;
-            self.prove_one(authorization, prover, shown).await?;
+            self.prove_one(name, authorization, prover, shown).await?;
         }
         if order.state().status == OrderStatus::Ready {
             return Ok(());
@@ -358,6 +378,7 @@ impl AcmeAccount {
 
     async fn prove_one(
         &self,
+        name: &str,
         mut authorization: AuthorizationHandle<'_>,
         prover: &impl AcmeProver,
         shown: &mut Vec<AcmeProof>,
@@ -371,15 +392,26 @@ impl AcmeAccount {
                 return Err(AcmeFault::refused(why));
             }
         }
-        let name = match authorization.identifier().identifier {
-            Identifier::Dns(name) => name.clone(),
-            other => return Err(AcmeFault::refused(format!("asked to prove {other:?}"))),
-        };
+        // What the authority says goes to pages and programs of ours: it is what was asked for, or
+        // nothing is done with it.
+        let name = name.strip_prefix("*.").unwrap_or(name);
+        let asked = authorization.identifier();
+        if !matches!(asked.identifier, Identifier::Dns(asked) if asked.eq_ignore_ascii_case(name)) {
+            let why = format!(
+                "the authority wants another name than {name} proven: {}",
+                told(&asked.to_string())
+            );
+            return Err(AcmeFault::refused(why));
+        }
         let kind = self.settings.challenge;
         let Some(mut challenge) = authorization.challenge(challenge_type(kind)) else {
             let why = format!("the authority does not take {} for {name}", kind.as_str());
             return Err(AcmeFault::refused(why));
         };
+        if !is_token(&challenge.token) {
+            let why = "the authority gave a token that is none".to_owned();
+            return Err(AcmeFault::refused(why));
+        }
         let authorized = challenge.key_authorization();
         let proof = match kind {
             AcmeChallenge::Http => AcmeProof::Http {
@@ -387,7 +419,7 @@ impl AcmeAccount {
                 text: authorized.as_str().to_owned(),
             },
             AcmeChallenge::TlsAlpn => AcmeProof::TlsAlpn {
-                name,
+                name: name.to_owned(),
                 digest: authorized.digest().as_ref().to_vec(),
             },
             AcmeChallenge::Dns => AcmeProof::Dns {
@@ -436,6 +468,12 @@ async fn flaw(order: &mut Order) -> Option<String> {
         whys.extend(errors.map(|problem| told(&said(problem))));
     }
     (!whys.is_empty()).then(|| whys.join("; "))
+}
+
+/// RFC 8555 section 8.3: "It MUST NOT contain any characters outside the base64url alphabet".
+fn is_token(token: &str) -> bool {
+    let is_of_alphabet = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
+    (1..=TOKEN_OCTETS_MAX).contains(&token.len()) && token.bytes().all(is_of_alphabet)
 }
 
 fn challenge_type(kind: AcmeChallenge) -> ChallengeType {
@@ -516,8 +554,8 @@ fn told(text: &str) -> String {
 #[derive(Deserialize)]
 struct Directory {
     /// No directory is without it.
-    #[serde(rename = "newOrder")]
-    _new_order: String,
+    #[serde(rename = "newNonce")]
+    new_nonce: String,
     #[serde(default)]
     meta: Meta,
 }
@@ -542,8 +580,33 @@ impl HttpClient for Http {
             let Ok(body) = body.collect().await;
             let request = Request::from_parts(parts, body.to_bytes());
             let answer = https.call(request, COST).await;
-            let answer = answer.map_err(|why| Error::Other(why.into()))?;
+            let mut answer = answer.map_err(|why| Error::Other(why.into()))?;
+            // The library would end here, by an assertion.
+            if let Ok(directory) = serde_json::from_slice::<Directory>(answer.body()) {
+                is_url(&directory.new_nonce).map_err(|why| Error::Other(why.into()))?;
+            }
+            shorten(answer.headers_mut());
             Ok(BytesResponse::from(answer.map(Full::new)))
         })
+    }
+}
+
+fn is_url(text: &str) -> Result<(), String> {
+    let parsed: Result<Uri, _> = text.parse();
+    parsed
+        .map(drop)
+        .map_err(|_| format!("{} is no URL", told(text)))
+}
+
+/// Has nobody wait longer than [`RETRY_AFTER_MAX`]; what is no number is a date, and as good.
+fn shorten(fields: &mut HeaderMap) {
+    let most = RETRY_AFTER_MAX.as_secs();
+    let asked = fields
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    // The library takes a sign for part of a number, as the standard library does.
+    let asked: Option<u64> = asked.and_then(|asked| asked.trim().parse().ok());
+    if asked.is_some_and(|asked| asked > most) {
+        fields.insert(RETRY_AFTER, most.into());
     }
 }

@@ -19,6 +19,12 @@ use super::error::{TlsError, within};
 use super::x509::{Reading, seconds};
 use super::{files, provider};
 
+/// A chain has no more certificates: each handshake brings all of them.
+const CHAIN_MAX: usize = 10;
+
+/// Our clock may be so much behind the authority's.
+const CLOCK_SLACK_SECONDS: i64 = 60 * 60;
+
 /// The key of a certificate that we ask for: ECDSA with P-256, which everybody knows.
 pub struct CertificateKey(KeyPair);
 
@@ -85,9 +91,20 @@ pub fn certificate_is_good(
             "the authority gave a certificate that is not for {name}"
         ));
     }
+    if all.len() > CHAIN_MAX {
+        return Err(format!(
+            "the authority gave a chain of more than {CHAIN_MAX} certificates"
+        ));
+    }
     let now = seconds(now);
     if own.ends() <= now {
         return Err("the authority gave a certificate that has ended".to_owned());
+    }
+    if own.begins() > now.saturating_add(CLOCK_SLACK_SECONDS) {
+        return Err(
+            "the authority gave a certificate that has yet to begin: look at the clock of this machine"
+                .to_owned(),
+        );
     }
     let private = PrivateKeyDer::from_pem_slice(key.pem().as_bytes()).ok();
     let private = private.and_then(|key| provider().key_provider.load_private_key(key).ok());

@@ -23,23 +23,23 @@ struct Read {
 
 impl Obtained {
     /// Reads the files of all names again, in place of what was read before. Names without a file have
-    /// no certificate yet, and those whose file cannot be used have none either.
+    /// no certificate yet; of those whose file cannot be used the one that was read before is shown on.
     pub fn read(&self, acme: Option<&Acme>) {
         let names = acme.map_or(&[][..], |acme| &acme.names);
         let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = names.iter().filter(|name| name.files.chain.exists());
-        let load = |AcmeName { files, .. }: &AcmeName| {
-            ServerCertificate::load(files).map_err(|message| TlsProblem {
-                place: files.place.clone(),
-                message,
-            })
-        };
-        let (good, bad): (Vec<_>, Vec<_>) = there.map(load).partition(Result::is_ok);
-        let new = Read {
-            shown: good.into_iter().flatten().map(Arc::new).collect(),
-            wrong: bad.into_iter().filter_map(Result::err).collect(),
-        };
-        *self.read.write().unwrap_or_else(PoisonError::into_inner) = new;
+        let (mut shown, mut wrong) = (Vec::new(), Vec::new());
+        for name in names.iter().filter(|name| name.files.chain.exists()) {
+            match ServerCertificate::load(&name.files) {
+                Ok(new) => shown.push(Arc::new(new)),
+                Err(message) => {
+                    let place = name.files.place.clone();
+                    wrong.push(TlsProblem { place, message });
+                    shown.extend(self.find(name));
+                }
+            }
+        }
+        let shown = shown.into();
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = Read { shown, wrong };
     }
 
     /// All of them, in the order of the names.

@@ -26,6 +26,12 @@ const SPREAD: u32 = 30;
 
 /// Doublings of the pause after a failure.
 const DOUBLINGS_MAX: u32 = 16;
+/// The longest pause, but for a part of it by chance.
+const REFUSED_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+/// That part, of one.
+const PAUSE_SPREAD: f64 = 4.0;
+/// No pause is longer.
+const PAUSE_MAX: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// From when to when a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +77,7 @@ impl Failure {
     fn pauses(self) -> (Duration, Duration) {
         match self {
             Self::Unreachable => (MINUTE, HOUR),
-            Self::Refused => (15 * MINUTE, 6 * HOUR),
+            Self::Refused => (15 * MINUTE, REFUSED_MAX),
         }
     }
 }
@@ -99,6 +105,7 @@ pub struct Renewal {
     obtained_at: Timestamp,
     failures: u32,
     retry_at: Option<Timestamp>,
+    /// Whether one is wanted whatever the life of the one that is there.
     is_wanted: bool,
 }
 
@@ -145,18 +152,23 @@ impl Renewal {
         let doubled = first * 2_u32.pow(self.failures.min(DOUBLINGS_MAX));
         let pause = doubled.min(longest);
         self.failures = self.failures.saturating_add(1);
-        self.retry_at = Some(now + pause + pause.mul_f64(spread.clamp(0.0, 1.0) / 4.0));
-        self.is_wanted = false;
+        self.retry_at = Some(now + pause + pause.mul_f64(spread.clamp(0.0, 1.0) / PAUSE_SPREAD));
     }
 
-    /// An operator wants a new one now.
+    /// A new one is wanted now, and tried for until it was got.
     pub fn want(&mut self) {
         self.is_wanted = true;
+        self.retry_at = None;
     }
 
-    /// Whether one is wanted that was not got yet.
+    /// What kept a certificate from being got may be mended: the pause is over.
+    pub fn retry(&mut self) {
+        self.retry_at = None;
+    }
+
+    /// Whether one is wanted that nobody tried for yet.
     pub fn is_wanted(&self) -> bool {
-        self.is_wanted
+        self.is_wanted && self.retry_at.is_none()
     }
 
     /// How often it failed since a certificate was got.
@@ -166,17 +178,15 @@ impl Renewal {
 
     /// When a certificate is ordered, as far as is known; `None`: as soon as can be.
     pub fn at(&self) -> Option<Timestamp> {
-        let due = self.due();
-        let at = match (due, self.retry_at) {
+        match (self.due(), self.retry_at) {
             (Some(due), Some(retry)) => Some(due.max(retry)),
             (due, retry) => due.or(retry),
-        };
-        at.filter(|_| !self.is_wanted)
+        }
     }
 
-    /// When it is due but for failures; `None`: there is no certificate.
+    /// When it is due but for failures; `None`: at once.
     fn due(&self) -> Option<Timestamp> {
-        let life = self.life?;
+        let life = self.life.filter(|_| !self.is_wanted)?;
         let length = life.length();
         let at = match self.window {
             Some(window) => window.begins + window.ends.since(window.begins).mul_f64(self.spread),
@@ -186,10 +196,13 @@ impl Renewal {
         Some(at.min(last).max(self.obtained_at + AGE_MIN.min(length / 3)))
     }
 
-    /// What is to be done now.
-    pub fn next(&self, now: Timestamp) -> Due {
-        if self.is_wanted {
-            return Due::Order;
+    /// What is to be done now. The clock may have been set back meanwhile: what it said before holds
+    /// for no longer than it could have been meant to.
+    pub fn next(&mut self, now: Timestamp) -> Due {
+        self.obtained_at = self.obtained_at.min(now);
+        self.retry_at = self.retry_at.filter(|retry| *retry <= now + PAUSE_MAX);
+        if self.ask_at > now + ASK_AGAIN_MAX {
+            self.ask_at = now;
         }
         if let Some(retry) = self.retry_at.filter(|retry| *retry > now) {
             return Due::Wait(retry);
@@ -358,6 +371,39 @@ mod tests {
         assert_eq!(pauses(Failure::Unreachable, 0.0), HOUR);
         renewal.want();
         assert_eq!((renewal.next(START), renewal.at()), (Due::Order, None));
+    }
+
+    /// Another authority is configured, and does not give one at first: the certificate of the one
+    /// before would be good for weeks.
+    #[test]
+    fn what_is_wanted_is_tried_for_until_it_is_there() {
+        let mut renewal = Renewal::new(Some(life(START, 90)), 0.0);
+        renewal.want();
+        assert!(renewal.is_wanted());
+        renewal.failed(Failure::Refused, 0.0, START);
+        let again = START + 15 * MINUTE;
+        assert_eq!(renewal.next(START), Due::Wait(again));
+        assert_eq!((renewal.is_wanted(), renewal.at()), (false, Some(again)));
+        assert_eq!(renewal.next(again), Due::Order);
+        renewal.obtained(life(again, 90), 0.0, again);
+        assert_eq!(renewal.next(again), Due::Ask);
+    }
+
+    /// A machine begins with a clock that is years ahead, by which no authority can be believed.
+    #[test]
+    fn a_clock_that_is_set_back_costs_no_certificate() {
+        let ahead = START + 3650 * DAY;
+        let mut renewal = Renewal::new(None, 0.0);
+        renewal.failed(Failure::Refused, 0.0, ahead);
+        assert_eq!(renewal.next(START), Due::Order);
+        let mut renewal = Renewal::new(Some(life(START, 90)), 0.0);
+        renewal.advised(None, ahead);
+        assert_eq!(renewal.next(START), Due::Ask);
+        let mut renewal = Renewal::new(None, 0.0);
+        renewal.obtained(life(START, 90), 0.0, ahead);
+        assert_eq!(renewal.next(START), Due::Ask);
+        renewal.advised(None, START + 60 * DAY);
+        assert_eq!(renewal.next(START + 60 * DAY), Due::Order);
     }
 
     #[test]

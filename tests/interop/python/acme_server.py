@@ -9,6 +9,12 @@ Usage: acme_server.py SETTINGS, a JSON object with `address`, `port`, `certifica
   `silent`    leave out Retry-After where it is said
   `refuse`    of so many POSTs in a row all but one are refused for their nonce
   `down`      answer nothing but 503
+  `later`     Retry-After of all answers
+  `nonces`    where nonces are, in place of the right address
+  `name`      the name that is to be proven, in place of the right one
+  `token`     the token of each challenge, likewise
+  `bare`      say nothing of the certificate that an order replaces
+  `chain`     give this text for a certificate
 Writes what is ordered, and who asks about renewal, to `record` as a line of JSON.
 """
 
@@ -75,7 +81,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/dir" and status == 200:
             answer = self.directory(now, answer)
         if self.path == "/order-plz":
-            answer = self.ordered(status, body, answer)
+            answer = self.ordered(now, status, body, answer)
+        if self.path.startswith("/authZ/") and status == 200:
+            answer = self.authorization(now, answer)
+        if self.path.startswith("/certZ/") and "chain" in now:
+            answer = now["chain"].encode()
+        if "later" in now:
+            fields["Retry-After"] = now["later"]
         return self.give(status, fields, answer)
 
     def is_refused(self, now):
@@ -91,7 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         answer = {"suggestedWindow": {"start": moment(begin), "end": moment(end)}}
         fields = {"Content-Type": "application/json"}
         if not now.get("silent"):
-            fields["Retry-After"] = "21600"
+            fields["Retry-After"] = now.get("later", "21600")
         self.give(200, fields, json.dumps(answer).encode())
 
     def directory(self, now, answer):
@@ -100,15 +112,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
             answer["renewalInfo"] = f"https://{self.headers['Host']}/renewal-info"
         if now.get("profiles"):
             answer["meta"]["profiles"] = now["profiles"]
+        answer["newNonce"] = now.get("nonces", answer["newNonce"])
         return json.dumps(answer).encode()
 
-    def ordered(self, status, body, answer):
+    def authorization(self, now, answer):
+        answer = json.loads(answer)
+        if "name" in now:
+            answer["identifier"]["value"] = now["name"]
+        for challenge in answer["challenges"]:
+            challenge["token"] = now.get("token", challenge["token"])
+        return json.dumps(answer).encode()
+
+    def ordered(self, now, status, body, answer):
         asked = unpacked(json.loads(body)["payload"])
         signed = unpacked(json.loads(body)["protected"])
         names = [one["value"] for one in asked["identifiers"]]
         wishes = {key: asked[key] for key in ("profile", "replaces") if key in asked}
         write(ordered=names, status=status, account=signed["kid"], **wishes)
-        if status >= 400:
+        if status >= 400 or "bare" in now:
             return answer
         return json.dumps(json.loads(answer) | wishes).encode()
 

@@ -1,5 +1,6 @@
 //! The program that writes and removes records for dns-01. Not by a shell, and not for ever.
 
+use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -7,11 +8,14 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// Of what it says when it fails, so many octets are told.
 const WORDS_MAX: u64 = 600;
+
+/// So long the last of it may take after its end.
+const WORDS_WAIT: Duration = Duration::from_secs(1);
 
 /// Where it finds the programs that it calls.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -41,31 +45,54 @@ pub(super) async fn call(
     let mut child = command
         .spawn()
         .map_err(|error| format!("{shown} cannot be called: {error}"))?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok());
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
     let mut said = Vec::new();
-    let stderr = child.stderr.take();
-    let ended = timeout(limit, async {
-        if let Some(stderr) = stderr {
-            let mut first = stderr.take(WORDS_MAX);
-            let _told_as_far_as_it_went = first.read_to_end(&mut said).await;
-            let _drained = tokio::io::copy(&mut first.into_inner(), &mut tokio::io::sink()).await;
-        }
-        child.wait().await
-    })
-    .await;
+    let ended = timeout(limit, ended(&mut child, &mut said)).await;
+    if ended.is_ok() {
+        group.0 = None;
+    }
     let failure = match ended {
         Ok(Ok(status)) if status.success() => return Ok(()),
         Ok(Ok(status)) => ending(status),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => {
-            // With all that it has called.
-            let _gone = group.map(|group| killpg(Pid::from_raw(group), Signal::SIGKILL));
-            format!("it took longer than {} seconds", limit.as_secs())
-        }
+        Err(_) => format!("it took longer than {} seconds", limit.as_secs()),
     };
     let said = String::from_utf8_lossy(&said);
     let said = mail::escaped(said.trim()).to_string();
     Err(format!("{shown} {verb} {record}: {failure}: {said}"))
+}
+
+/// A program and all that it has called, which are killed with this: their time is over, or the relay
+/// stops. `None` once it has ended.
+struct Group(Option<i32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _gone = self
+            .0
+            .map(|group| killpg(Pid::from_raw(group), Signal::SIGKILL));
+    }
+}
+
+/// Waits for its end, and gathers the first of what it says.
+async fn ended(child: &mut Child, said: &mut Vec<u8>) -> io::Result<ExitStatus> {
+    let stderr = child.stderr.take();
+    let listening = async {
+        if let Some(stderr) = stderr {
+            let mut first = stderr.take(WORDS_MAX);
+            let _told_as_far_as_it_went = first.read_to_end(said).await;
+            let _drained = tokio::io::copy(&mut first.into_inner(), &mut tokio::io::sink()).await;
+        }
+    };
+    tokio::pin!(listening);
+    tokio::select! {
+        () = &mut listening => child.wait().await,
+        status = child.wait() => {
+            // What it has left running may hold its output open for ever.
+            let _heard = timeout(WORDS_WAIT, listening).await;
+            status
+        }
+    }
 }
 
 fn ending(status: ExitStatus) -> String {
@@ -128,5 +155,46 @@ mod tests {
         let hook = script(folder.path(), "sleep 1000 & sleep 1000");
         let said = call(&hook, ["add", "a.test", "b"], Duration::from_millis(300)).await;
         assert!(said.unwrap_err().contains("took longer"));
+    }
+
+    #[tokio::test]
+    async fn what_it_leaves_running_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = script(folder.path(), "sleep 1000 & echo $! >\"$3\"; exit $2");
+        let left = folder.path().join("left");
+        for (code, fails) in [("0", false), ("3", true)] {
+            let words = ["add", code, left.to_str().unwrap()];
+            assert_eq!(call(&hook, words, SECONDS).await.is_err(), fails);
+            let left: i32 = fs::read_to_string(&left).unwrap().trim().parse().unwrap();
+            nix::sys::signal::kill(Pid::from_raw(left), Signal::SIGKILL).unwrap();
+        }
+    }
+
+    /// As when the relay stops.
+    #[tokio::test]
+    async fn whoever_waits_for_it_no_longer_ends_it_and_what_it_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = script(
+            folder.path(),
+            "sleep 1000 & echo $! >\"$3\".new; mv \"$3\".new \"$3\"; wait",
+        );
+        let left = folder.path().join("left");
+        let words = ["add", "a.test", left.to_str().unwrap()];
+        {
+            let called = call(&hook, words, SECONDS);
+            tokio::pin!(called);
+            while !left.exists() {
+                assert!(
+                    timeout(Duration::from_millis(10), &mut called)
+                        .await
+                        .is_err()
+                );
+            }
+        }
+        let left: i32 = fs::read_to_string(&left).unwrap().trim().parse().unwrap();
+        let state = || fs::read_to_string(format!("/proc/{left}/stat")).unwrap_or_default();
+        while !state().is_empty() && !state().contains(") Z ") {
+            tokio::task::yield_now().await;
+        }
     }
 }

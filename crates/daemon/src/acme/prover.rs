@@ -13,6 +13,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use config::Acme;
 use lookups::{AcmeProof, AcmeProver};
+use nix::errno::Errno;
 use tls::{AlpnProof, prove_by_alpn};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -49,32 +50,40 @@ impl Prover {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens what can be opened: a machine without IPv6 answers by IPv4 alone.
+    /// Opens all that this machine has: one without IPv6 answers by IPv4 alone. Where somebody else
+    /// has a port, he would be asked for our proof.
     fn bind(&self) -> Result<Vec<TcpListener>, String> {
-        let mut whys = Vec::new();
+        let mut missing = None;
         let mut sockets = Vec::new();
         for address in &self.acme.binds {
             match bind(*address) {
                 Ok(socket) => sockets.push(socket),
-                Err(error) => whys.push(format!(
-                    "tls.acme.bind cannot bind {address}: {}",
-                    listener::advice(&error, *address)
-                )),
+                Err(error) => {
+                    let advice = listener::advice(&error, *address);
+                    let why = format!("tls.acme.bind cannot bind {address}: {advice}");
+                    if !is_missing(&error) {
+                        return Err(why);
+                    }
+                    missing = Some(why);
+                }
             }
         }
-        if sockets.is_empty() {
-            return Err(whys.join("; "));
+        match missing {
+            Some(why) if sockets.is_empty() => Err(why),
+            _ => Ok(sockets),
         }
-        for why in whys {
-            tracing::debug!(why, "proofs are not shown everywhere");
-        }
-        Ok(sockets)
     }
 
     async fn call(&self, verb: &str, record: &str, text: &str) -> Result<(), String> {
         let hook = self.acme.hook.as_ref().ok_or("there is no hook")?;
         hook::call(hook, [verb, record, text], self.acme.hook_timeout).await
     }
+}
+
+/// Whether the machine has no such address.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -151,5 +160,41 @@ async fn shake_hands(socket: TcpListener, proof: AlpnProof) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prover(binds: &[SocketAddr]) -> Prover {
+        Prover::new(Arc::new(Acme {
+            names: Vec::new(),
+            directory: String::new(),
+            ca: None,
+            contact: None,
+            challenge: config::AcmeChallenge::Http,
+            binds: binds.to_vec(),
+            hook: None,
+            hook_timeout: HANDSHAKE_WAIT,
+            profile: None,
+            keep_key: false,
+            folder: std::path::PathBuf::new(),
+        }))
+    }
+
+    /// An authority that asks by the other family would hear somebody else.
+    #[tokio::test]
+    async fn a_port_that_somebody_else_has_is_told_also_where_another_is_free() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = taken.local_addr().unwrap();
+        let free: SocketAddr = "[::1]:0".parse().unwrap();
+        let said = prover(&[taken, free]).bind().unwrap_err();
+        assert!(said.contains("another program listens there"), "{said}");
+        // An address of documents, which no machine has (RFC 5737).
+        let missing: SocketAddr = "192.0.2.1:0".parse().unwrap();
+        let own: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        assert_eq!(prover(&[own, missing]).bind().unwrap().len(), 1);
+        assert!(prover(&[missing]).bind().is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use config::{Acme, AcmeName};
+use config::{Acme, AcmeName, read_file};
 use tls::{CertificateKey, replace};
 
 const OWNER_ONLY: u32 = 0o600;
@@ -50,8 +50,8 @@ pub(crate) fn keep(
 /// Whether what is there for a name came from the authority that is configured now, by the profile
 /// that is configured now.
 pub(crate) fn is_from(acme: &Acme, name: &AcmeName) -> bool {
-    let text = fs::read_to_string(&name.files.chain).unwrap_or_default();
-    text.lines().next() == Some(&*origin(acme))
+    let text = read_file(&name.files.chain, FILE_OCTETS_MAX).unwrap_or_default();
+    text.split(|octet| *octet == b'\n').next() == Some(origin(acme).as_bytes())
 }
 
 /// The first line of a file: readers of PEM pass over it.
@@ -63,17 +63,11 @@ fn origin(acme: &Acme) -> String {
 /// The credentials of our account, if there is one.
 pub(crate) fn account(acme: &Acme) -> Result<Option<Vec<u8>>, String> {
     let path = account_path(acme);
-    let about = match fs::metadata(&path) {
-        Ok(about) => about,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(named(&path, &error)),
-    };
-    if about.len() > FILE_OCTETS_MAX {
-        return Err(format!("{}: this is no account", path.display()));
+    match read_file(&path, FILE_OCTETS_MAX) {
+        Ok(octets) => Ok(Some(octets)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(named(&path, &error)),
     }
-    fs::read(&path)
-        .map(Some)
-        .map_err(|error| named(&path, &error))
 }
 
 /// Writes them down.
