@@ -48,10 +48,10 @@ pub struct Source {
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub resume: u8,
     /// The sender.
-    #[arg(long, value_name = "ADDRESS", default_value = "ann@client.test")]
+    #[arg(long, value_name = "ADDRESS", default_value = "ann@client.test", value_parser = address)]
     pub from: String,
     /// The recipient.
-    #[arg(long, value_name = "ADDRESS", default_value = "bob@hosted.test")]
+    #[arg(long, value_name = "ADDRESS", default_value = "bob@hosted.test", value_parser = address)]
     pub to: String,
 }
 
@@ -76,7 +76,7 @@ pub struct Sink {
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     pub delay: u32,
     /// End once so many messages have come.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub messages: Option<u64>,
     /// Print a line whenever something has come.
     #[arg(long)]
@@ -93,4 +93,12 @@ pub struct Reach {
     /// As well when the address is none of a private network (RFC 1918, fc00::/7, link-local).
     #[arg(long, requires = "beyond_loopback")]
     pub public_address: bool,
+}
+
+/// Servers are to be measured by all kinds of addresses, but no command behind them.
+fn address(text: &str) -> Result<String, String> {
+    let is_one = !text.contains(|c: char| c.is_control() || "<>".contains(c));
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| "an address stands alone, without < and >".to_owned())
 }

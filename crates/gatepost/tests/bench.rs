@@ -109,3 +109,48 @@ fn nothing_goes_beyond_this_machine_unasked() {
         assert!(said.contains(lacking), "{said}");
     }
 }
+
+/// With its last message a sink ends, and whoever sent it has its 250 before.
+#[test]
+fn the_last_message_has_its_reply() {
+    for _ in 0..20 {
+        let (sink, address) = sink("1", &[]);
+        let sent = source(&address, &["--messages", "1", "--size", "200000"]);
+        assert!(sent.status.success(), "{sent:?}");
+        let came = json(&sink.wait_with_output().expect("an end"));
+        assert_eq!(came["messages"], 1, "{came}");
+        assert!(came["octets"].as_u64() > Some(200_000), "{came}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_a_mistake() {
+    let sink = ["sink", "--listen", "127.0.0.1:0"];
+    let source = ["source", "--target", "127.0.0.1:9"];
+    for (arguments, said) in [
+        (
+            &[&sink[..], &["--refuse", "60", "--defer", "60"]].concat(),
+            "--defer",
+        ),
+        (&[&sink[..], &["--messages", "0"]].concat(), "--messages"),
+        (&[&source[..], &["--messages", "0"]].concat(), "--messages"),
+        (
+            &[&source[..], &["--to", "a@b.test>\r\nRCPT TO:<c@d.test"]].concat(),
+            "--to",
+        ),
+        (
+            &[&source[..], &["--from", "a@b.test\r\n"]].concat(),
+            "--from",
+        ),
+    ] {
+        let refused = gatepost(arguments).output().expect("a refusal");
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert!(error.contains(said), "{error}");
+    }
+    let (mut gone, nobody) = self::sink("1", &[]);
+    gone.kill().and_then(|()| gone.wait()).expect("an end");
+    let sent = self::source(&nobody, &["--messages", "3", "--sessions", "2"]);
+    assert_eq!(sent.status.code(), Some(1), "{sent:?}");
+    assert_eq!(json(&sent)["broken"], 3, "{sent:?}");
+}

@@ -55,6 +55,13 @@ struct Report {
     on_their_way_ms: Option<Percentiles>,
 }
 
+/// A message that has come.
+struct Come {
+    octets: u64,
+    /// How long it was on its way, where it says when it was sent.
+    took: Option<Duration>,
+}
+
 /// What all connections share.
 struct Door {
     plan: Sink,
@@ -67,6 +74,10 @@ struct Door {
 /// `gatepost bench sink`
 pub async fn run(cli: &Cli, plan: &Sink) -> Outcome {
     plan.reach.check(plan.listen.ip())?;
+    if plan.refuse + plan.defer > 100 {
+        let why = "--refuse and --defer are more than all recipients together";
+        return Err(Failure::Usage(why.to_owned()));
+    }
     let listener = TcpListener::bind(plan.listen).await;
     let listener = listener.map_err(|e| Failure::Temporary(format!("{}: {e}", plan.listen)))?;
     let address = listener
@@ -147,9 +158,13 @@ impl Door {
                 b"DATA" if admitted == 0 => b"554 5.5.1 No recipient\r\n",
                 b"DATA" => {
                     wire.put(b"354 Go on\r\n");
-                    self.content(&mut wire, &mut line).await?;
+                    let come = self.content(&mut wire, &mut line).await?;
                     admitted = 0;
-                    b"250 2.0.0 Thrown away\r\n"
+                    wire.put(b"250 2.0.0 Thrown away\r\n");
+                    // Before it counts: with the last one all ends.
+                    timeout(IDLE_MAX, wire.flush()).await??;
+                    self.note(&come);
+                    continue;
                 }
                 b"MAIL" | b"RSET" => {
                     admitted = 0;
@@ -197,7 +212,7 @@ impl Door {
     }
 
     /// Reads a message to its end.
-    async fn content(&self, wire: &mut Wire, line: &mut Vec<u8>) -> io::Result<()> {
+    async fn content(&self, wire: &mut Wire, line: &mut Vec<u8>) -> io::Result<Come> {
         let (mut octets, mut whole, mut sent) = (0, true, None);
         loop {
             timeout(IDLE_MAX, wire.line(line)).await??;
@@ -217,16 +232,15 @@ impl Door {
         if self.plan.delay > 0 {
             sleep(Duration::from_millis(self.plan.delay.into())).await;
         }
-        self.note(
-            octets as u64,
-            sent.and_then(|sent| came.duration_since(sent).ok()),
-        );
-        Ok(())
+        Ok(Come {
+            octets: octets as u64,
+            took: sent.and_then(|sent| came.duration_since(sent).ok()),
+        })
     }
 
-    fn note(&self, octets: u64, took: Option<Duration>) {
-        self.counts.octets.fetch_add(octets, Ordering::Relaxed);
-        if let Some(took) = took {
+    fn note(&self, come: &Come) {
+        self.counts.octets.fetch_add(come.octets, Ordering::Relaxed);
+        if let Some(took) = come.took {
             self.counts.latencies().note(took);
         }
         let come = self.counts.messages.fetch_add(1, Ordering::Relaxed) + 1;

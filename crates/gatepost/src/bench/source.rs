@@ -159,7 +159,7 @@ impl Load {
         hoped(wire.say(&format!("RCPT TO:<{to}>")).await?, 2, "RCPT")?;
         hoped(wire.say("DATA").await?, 3, "DATA")?;
         wire.put(self.header(number).as_bytes());
-        wire.put(&self.body);
+        wire.send(&self.body).await?;
         hoped(wire.say(".").await?, 2, "the last dot")?;
         Ok(wire)
     }

@@ -6,6 +6,8 @@ use tokio::net::TcpStream;
 
 /// Of a command, a reply or a piece of content; what is longer comes in several pieces.
 const LINE_MAX: u64 = 8 * 1024;
+/// What is longer does not wait for what comes next.
+const KEPT_MAX: usize = 64 * 1024;
 /// Of a reply.
 const REPLY_LINES_MAX: usize = 100;
 
@@ -33,6 +35,16 @@ impl Wire {
     /// To be sent with what comes next.
     pub fn put(&mut self, octets: &[u8]) {
         self.out.extend_from_slice(octets);
+    }
+
+    /// Sends it behind what waits; what is large is not kept once for each connection.
+    pub async fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        if octets.len() <= KEPT_MAX {
+            self.put(octets);
+            return Ok(());
+        }
+        self.flush().await?;
+        self.stream.get_mut().write_all(octets).await
     }
 
     pub async fn flush(&mut self) -> io::Result<()> {
