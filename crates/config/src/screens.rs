@@ -54,7 +54,7 @@ pub(crate) fn read(
     let mut rules: Vec<Screen> = numbered
         .map(|(section, number)| reader.screen(section, number))
         .collect();
-    let released = released_by_link(reader.settings, &sections, &rules);
+    let released = released_by_link(reader.settings, &sections, &rules, &reader.scanners);
     let dmarc = reader.settings.get(checks::DMARC);
     let forwarders = reader.clients(checks::FORWARDERS.into());
     let scanners = reader.scanners;
@@ -145,7 +145,9 @@ fn released_by_link(
     settings: &mut Settings,
     sections: &[Section],
     rules: &[Screen],
+    scanners: &[Arc<Scanner>],
 ) -> BTreeSet<Arc<str>> {
+    warn_of_what_is_behind(settings, (sections, rules), !scanners.is_empty());
     let (mut may, mut may_not) = (BTreeSet::new(), BTreeSet::new());
     for (section, rule) in sections.iter().zip(rules) {
         let at = section.at(options::RELEASE_BY_LINK);
@@ -166,6 +168,41 @@ fn released_by_link(
         }
     }
     may.difference(&may_not).cloned().collect()
+}
+
+/// What a rule holds is shown to no rule and no scanner behind it: a link would let go on what those
+/// are there to stop.
+fn warn_of_what_is_behind(
+    settings: &mut Settings,
+    (sections, rules): (&[Section], &[Screen]),
+    is_scanned: bool,
+) {
+    let lets_go: Vec<bool> = sections
+        .iter()
+        .map(|section| settings.get(section.at(options::RELEASE_BY_LINK)))
+        .collect();
+    let stops = |(rule, lets_go): (&Screen, &bool)| {
+        let is_stop = |action: &Action| {
+            matches!(
+                action,
+                Action::Refuse(_) | Action::RefuseFor(..) | Action::Discard | Action::Hold
+            )
+        };
+        !lets_go && !rule.dry_run && rule.then.iter().any(is_stop)
+    };
+    let mut asks_scanners = false;
+    for (at, (section, rule)) in sections.iter().zip(rules).enumerate() {
+        asks_scanners |= !rule.when.scanner.is_empty();
+        let mut behind = rules.iter().zip(&lets_go).skip(at + 1);
+        let is_last = !behind.any(stops) && (asks_scanners || !is_scanned);
+        if lets_go.get(at) == Some(&true) && !is_last {
+            let message =
+                "what rules and scanners behind this one would stop can be let go on by a link"
+                    .to_owned();
+            let label = "put it last, and behind a rule with what scanners say: when = { scanner = \"NAME: infected\" }";
+            settings.warn_at(section.at(options::RELEASE_BY_LINK), message, label);
+        }
+    }
 }
 
 /// By what readers of the digest let go on what these rules hold.

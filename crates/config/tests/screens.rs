@@ -192,6 +192,31 @@ fn only_rules_that_say_so_let_go_on_what_they_hold_by_a_link() {
     assert!(config.console.links.iter().all(|bind| !bind.tls));
 }
 
+/// A reader would let go on a virus that comes with a prize.
+#[test]
+fn a_rule_with_links_belongs_behind_those_that_stop_what_harms() {
+    let links = "[quarantine]\ndigest = \"recipients\"\nlink_url = \"https://held.test\"\nlink_bind = \"[::1]:0\"\n";
+    let prizes = "[[screen]]\nname = \"prizes\"\nwhen.words = \"lottery\"\nthen = \"hold\"\nrelease_by_link = true\n";
+    let offers = prizes.replace("prizes", "offers");
+    let programs = "[[screen]]\nwhen.kind = \"executable\"\nthen = \"refuse\"\n";
+    let tagged = "[[screen]]\ntag = \"[x]\"\n";
+    let scanner = "[scanner.clam]\nkind = \"clamd\"\naddress = \"/run/clamd\"\n";
+    let infected = "[[screen]]\nwhen.scanner = \"clam: infected\"\nthen = \"refuse\"\n";
+    for (rules, warned) in [
+        (vec![prizes, &offers, tagged], 0),
+        (vec![programs, prizes, &offers], 0),
+        (vec![prizes, programs, &offers], 1),
+        (vec![prizes, &offers, programs], 2),
+        (vec![prizes, scanner], 1),
+        (vec![infected, prizes, scanner], 0),
+    ] {
+        let warnings = good(&format!("{links}{}", rules.concat())).warnings;
+        let of_links = warnings.iter().map(ToString::to_string);
+        let of_links = of_links.filter(|warning| warning.contains("let go on by a link"));
+        assert_eq!(of_links.count(), warned, "{rules:?}");
+    }
+}
+
 #[test]
 fn nobody_is_named_by_a_rule_who_does_not_exist() {
     let cases = [
