@@ -312,3 +312,74 @@ fn gnutls(to: SocketAddr, pair: &Pair) -> Ran {
     ];
     feed("gnutls-cli", &words, b"QUIT\n")
 }
+
+/// As openssl judges them, and our own listener.
+#[test]
+fn a_private_authority_of_our_own_making_knows_its_clients() {
+    let mut relay = Relay::prepare(Network::new(), "");
+    let folder = relay.data_dir().with_file_name("authority");
+    let made = |relay: &Relay, name: &str, code: u8| {
+        let words = [
+            "cert",
+            "client",
+            name,
+            "--json",
+            "--authority",
+            &text(&folder),
+        ];
+        let ran = relay.command(&words).expect_code(code.into());
+        (ran.text(), serde_json::from_str::<Value>(&ran.out).ok())
+    };
+    let pair = |relay: &Relay, name: &str| {
+        let made = made(relay, name, 0).1.expect("what was made");
+        let path = |key: &str| made[key].as_str().expect("a path").into();
+        Pair {
+            certificate: path("certificate"),
+            key: path("key"),
+        }
+    };
+    let branch = pair(&relay, "Branch.test");
+    let other = pair(&relay, "other.test");
+    let authority = folder.join("authority.crt");
+    for (purpose, code) in [("sslclient", 0), ("sslserver", 2)] {
+        for pair in [&branch, &other] {
+            let (ours, own) = (text(&authority), text(&pair.certificate));
+            let words = [
+                "verify",
+                "-x509_strict",
+                "-purpose",
+                purpose,
+                "-CAfile",
+                &ours,
+                &own,
+            ];
+            run("openssl", &words).expect_code(code);
+        }
+    }
+    for key in [&branch.key, &other.key, &folder.join("authority.key")] {
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&key.metadata().expect("a key").permissions());
+        assert_eq!(mode & 0o777, 0o600, "{}", key.display());
+    }
+    // What is there stays, and what is no authority signs nothing.
+    assert!(
+        made(&relay, "branch.test", 1)
+            .0
+            .contains("branch.test.key: File exists")
+    );
+    relay.write_config(&format!(
+        "[tls]\nclient_ca = {authority:?}\n[listener.branches]\nbind = \"127.0.0.1:0\"\n\
+         relay.certificates = [\"branch.test\"]\n"
+    ));
+    relay.run();
+    assert_eq!(asked_by(&relay, "branches", &branch), 250);
+    assert_eq!(asked_by(&relay, "branches", &other), 550);
+    std::fs::copy(&branch.certificate, &authority).expect("another certificate");
+    assert!(
+        made(&relay, "third.test", 1)
+            .0
+            .contains("is not the key of")
+    );
+    std::fs::copy(&branch.key, folder.join("authority.key")).expect("its key");
+    assert!(made(&relay, "third.test", 1).0.contains("of no authority"));
+}

@@ -614,6 +614,23 @@ pub enum CertVerb {
         /// The certificate, PEM or DER; of several the first.
         file: PathBuf,
     },
+    /// Make a certificate by which a client proves who it is, signed by a private authority that
+    /// tls.client_ca trusts. A file that is there is never written over.
+    Client {
+        /// The client's name, as it stands in relay.certificates.
+        name: Domain,
+        /// Where the authority is, as authority.crt and authority.key; it is made there, for ten
+        /// years, where there is none.
+        #[arg(long, value_name = "DIRECTORY")]
+        authority: PathBuf,
+        /// Where certificate and key are written, as NAME.crt and NAME.key; beside the authority when
+        /// left out.
+        #[arg(long, value_name = "DIRECTORY")]
+        out: Option<PathBuf>,
+        /// How long it lasts, and never longer than the authority.
+        #[arg(long, value_name = "NUMBER", default_value_t = 730, value_parser = clap::value_parser!(u16).range(1..=3650))]
+        days: u16,
+    },
 }
 
 /// `gatepost dkim ...`

@@ -26,7 +26,7 @@ const CHAIN_MAX: usize = 10;
 const CLOCK_SLACK_SECONDS: i64 = 60 * 60;
 
 /// The key of a certificate that we ask for: ECDSA with P-256, which everybody knows.
-pub struct CertificateKey(KeyPair);
+pub struct CertificateKey(pub(super) KeyPair);
 
 impl CertificateKey {
     /// A new one.

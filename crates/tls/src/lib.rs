@@ -27,6 +27,7 @@ mod issuing;
 mod judged;
 mod load_client;
 mod obtained;
+mod private_authority;
 mod renewal;
 mod replace;
 mod self_signed;
@@ -56,11 +57,13 @@ pub use issuing::{AlpnProof, CertificateKey, certificate_is_good, prove_by_alpn}
 pub use judged::{Judged, judged};
 pub use load_client::LoadClient;
 pub use obtained::Obtained;
+pub use private_authority::{Issued, PrivateAuthority};
 pub use renewal::{Due, Failure, Life, Renewal, Window};
 pub use replace::replace;
 pub use server::{Acceptor, accept};
 pub use server_certificate::ServerCertificate;
 pub use stream::Stream;
+pub use x509::name_matches;
 
 /// Something about a certificate or a key that an administrator must know.
 #[derive(Debug, Clone, PartialEq, Eq)]

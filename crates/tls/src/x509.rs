@@ -194,7 +194,7 @@ pub(super) fn sha256(octets: &[u8]) -> [u8; 32] {
 /// Whether a name in a certificate or policy is for `host`; both in lower case.
 ///
 /// RFC 6125 section 6.4.3: `*` stands for exactly one label, the first, and only alone.
-pub(super) fn name_matches(name: &str, host: &str) -> bool {
+pub fn name_matches(name: &str, host: &str) -> bool {
     match name.strip_prefix("*.") {
         None => name == host,
         Some(parent) => host
