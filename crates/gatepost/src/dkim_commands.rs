@@ -163,15 +163,8 @@ fn check(cli: &Cli, domain: &Domain, selector: &Domain, file: &Path) -> Outcome 
 
 fn read_key(file: &Path) -> Result<PrivateKey, Failure> {
     let failed = |why: &dyn std::fmt::Display| Failure::No(format!("{}: {why}", file.display()));
-    let text = read(file).map_err(|error| failed(&error))?;
+    let text = config::read_file(file, KEY_BYTES_MAX).map_err(|error| failed(&error))?;
     PrivateKey::from_pem(&text).map_err(|fault| failed(&fault))
-}
-
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let file = File::open(file)?;
-    io::Read::read_to_end(&mut io::Read::take(file, KEY_BYTES_MAX), &mut text)?;
-    Ok(text)
 }
 
 /// What is said of what was found, and the exit code.

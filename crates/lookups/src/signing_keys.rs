@@ -1,11 +1,9 @@
 //! Reads the keys by which mail is signed.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use config::{Config, Dkim};
+use config::{Config, Dkim, read_file};
 use dkim::{Algorithm, DomainSigner, PrivateKey, PublishedKey, Signer, Signers};
 
 use crate::secret::check_rights;
@@ -62,10 +60,7 @@ fn signer(dkim: &Dkim) -> Result<Signer, String> {
 }
 
 fn read(path: &Path) -> Result<PrivateKey, String> {
-    let mut text = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let read = file.take(KEY_BYTES_MAX).read_to_end(&mut text);
-    read.map_err(|error| error.to_string())?;
+    let text = read_file(path, KEY_BYTES_MAX).map_err(|error| error.to_string())?;
     check_rights(path)?;
     PrivateKey::from_pem(&text).map_err(|why| why.to_string())
 }
