@@ -531,3 +531,56 @@ fn files_that_are_taken_away_or_spoilt_are_noticed_at_a_reload() {
     fs::remove_file(&account).expect("a pipe less");
     relay.command(&["acme", "renew"]).expect_code(0);
 }
+
+/// Some authorities give nothing to accounts that they do not know from their own site.
+#[test]
+fn an_account_is_bound_to_the_one_outside() {
+    let network = Network::new();
+    let key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let manner = Manner {
+        binding: Some(["kid-1", key]),
+        ..Manner::default()
+    };
+    let pebble = Pebble::start(&network, manner);
+    let relay = Relay::start(network, &pebble.settings(""));
+    let refused = ended(&relay, "relay.test", 1)["trouble"].to_string();
+    assert!(refused.contains("externalAccountRequired"), "{refused}");
+    let file = relay.data_dir().join("eab.key");
+    let bound = format!(
+        "eab_key_id = \"kid-1\"\neab_key = {:?}",
+        format!("file:{}", file.display())
+    );
+    for (text, why) in [("c29tZXRoaW5n", "no account"), ("%", "not base64url")] {
+        fs::write(&file, text).expect("a key");
+        run("chmod", &["600", file.to_str().expect("a path")]).expect_code(0);
+        relay.write_config(&pebble.settings(&bound));
+        relay.command(&["reload"]).expect_code(0);
+        let ran = relay.command(&["acme", "renew"]).expect_code(1);
+        assert!(
+            ran.text().contains(why) && !ran.text().contains(key),
+            "{}",
+            ran.text()
+        );
+    }
+    let checked = relay.command(&["config", "check"]);
+    assert!(
+        checked.text().contains("not base64url"),
+        "{}",
+        checked.text()
+    );
+    fs::write(&file, format!("{key}\n")).expect("the key");
+    relay.command(&["acme", "renew"]).expect_code(0);
+    // It is for the making of the account alone.
+    fs::remove_file(&file).expect("a key less");
+    let settings = pebble.settings(&format!("{bound}\ncontact = \"postmaster@relay.test\""));
+    relay.write_config(&settings);
+    relay.command(&["reload"]).expect_code(0);
+    relay.command(&["acme", "renew"]).expect_code(0);
+    assert_eq!(pebble.entries("contact").len(), 1);
+    relay.command(&["acme", "renew"]).expect_code(0);
+    assert_eq!(pebble.entries("contact").len(), 1);
+    let half = pebble.settings("eab_key_id = \"kid-1\"");
+    relay.write_config(&half);
+    let checked = relay.command(&["config", "check"]);
+    assert_ne!(checked.code, 0, "{}", checked.text());
+}

@@ -330,3 +330,48 @@ fn an_option_is_set_and_the_rest_of_the_file_stays() {
     set(&["relay.deny", "--remove"]).expect_code(1);
     assert_eq!(text(), before.replace("\"[192.0.2.1]\"", "'[192.0.2.1]'"));
 }
+
+/// Whatever somebody put there: a reload, which reads the same, is not to wait for it.
+#[test]
+fn another_thing_in_the_place_of_a_file_holds_nothing_up() {
+    let relay = Relay::prepare(Network::new(), "");
+    let folder = relay.config().with_file_name("things");
+    fs::create_dir(&folder).expect("a folder");
+    let pipe = folder.join("pipe");
+    run("mkfifo", &["-m", "600", &pipe.display().to_string()]).expect_code(0);
+    let [endless, missing] = ["endless", "missing"].map(|name| folder.join(name));
+    for (to, name) in [("/dev/zero", &endless), ("nothing", &missing)] {
+        std::os::unix::fs::symlink(to, name).expect("a link");
+    }
+    let socket = folder.join("socket");
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let settings = [
+        "[tls]\ncertificate = \"F\"\nkey = \"F\"\n",
+        "[tls]\nclient_ca = \"F\"\n",
+        "[tls.acme]\ndirectory = \"https://127.0.0.1:1/\"\nca = \"F\"\n",
+        "[tls.acme]\ndirectory = \"https://127.0.0.1:1/\"\nchallenge = \"dns-01\"\nhook = \"F\"\n",
+        "[tls.acme]\ndirectory = \"https://127.0.0.1:1/\"\neab_key_id = \"k\"\neab_key = \"file:F\"\n",
+        "[auth]\nusers_file = \"F\"\n",
+        "[dkim.\"a.test\"]\nselector = \"s\"\nkey = \"F\"\n",
+        "[domain.\"a.test\"]\nroute = \"[192.0.2.7]\"\nrecipients = [\"file:F\"]\n",
+        "[[screen]]\nwhen.words = \"file:F\"\nthen = \"refuse\"\n",
+        "[srs]\ndomain = \"srs.test\"\nsecret = \"file:F\"\n",
+        "[route.a]\nhosts = \"192.0.2.7\"\ntls = \"verify\"\nca = \"F\"\n",
+    ];
+    for setting in settings {
+        for thing in [&pipe, &endless, &missing, &socket, &folder] {
+            // Nobody may sign in where there is no such file.
+            if thing == &missing && setting.contains("users_file") {
+                continue;
+            }
+            relay.write_config(&setting.replace('F', &thing.display().to_string()));
+            let ran = relay.command(&["config", "check"]);
+            let what = format!("{} in {setting}: {}", thing.display(), ran.text());
+            // Without a certificate of its own by ACME a relay starts.
+            let is_wrong = ran.code == 78 || ran.code == 0 && setting.contains("acme");
+            assert!(is_wrong, "{}: {what}", ran.code);
+            let name = thing.file_name().and_then(|name| name.to_str());
+            assert!(ran.text().contains(name.expect("a name")), "{what}");
+        }
+    }
+}

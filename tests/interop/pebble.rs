@@ -28,6 +28,9 @@ pub struct Manner {
     pub seconds: u64,
     /// Percent of authorisations that count again.
     pub reuse: u8,
+    /// The one account outside to which others are bound, and its key (base64url); `None`: whoever
+    /// comes gets one.
+    pub binding: Option<[&'static str; 2]>,
 }
 
 impl Default for Manner {
@@ -35,6 +38,7 @@ impl Default for Manner {
         Manner {
             seconds: 90 * 24 * 60 * 60,
             reuse: 0,
+            binding: None,
         }
     }
 }
@@ -63,7 +67,10 @@ impl Pebble {
         let proofs = network.free_port(network.relay());
         let addresses = [front.ip(), ports[0].ip()].map(|ip| ip.to_string());
         let own = authority.certificate(&addresses.each_ref().map(String::as_str));
+        let keys = manner.binding.map(|[id, key]| json!({ id: key }));
         let settings = json!({ "pebble": {
+            "externalAccountBindingRequired": keys.is_some(),
+            "externalAccountMACKeys": keys.unwrap_or_else(|| json!({})),
             "listenAddress": ports[0].to_string(),
             "managementListenAddress": "",
             "certificate": own.chain,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mail::Domain;
 
-use crate::config::{Acme, AcmeChallenge, AcmeName, CertificateFiles};
+use crate::config::{Acme, AcmeBinding, AcmeChallenge, AcmeName, CertificateFiles};
 use crate::options::{tls_acme as options, top};
 use crate::settings::{Settings, positive};
 
@@ -37,6 +37,7 @@ pub(crate) fn read(settings: &mut Settings, hostname: &Domain) -> Option<Acme> {
         directory: settings.get(options::DIRECTORY),
         ca: settings.path(options::CA),
         contact: settings.get(options::CONTACT),
+        binding: binding(settings),
         challenge,
         binds: binds(settings, challenge),
         hook,
@@ -45,6 +46,28 @@ pub(crate) fn read(settings: &mut Settings, hostname: &Domain) -> Option<Acme> {
         keep_key: settings.get(options::KEEP_KEY),
         folder,
     })
+}
+
+fn binding(settings: &mut Settings) -> Option<AcmeBinding> {
+    let (key_id, key) = (
+        settings.get(options::EAB_KEY_ID),
+        settings.secret(options::EAB_KEY),
+    );
+    let (is_of_id, is_of_key) = (key_id.is_some(), key.is_some());
+    if is_of_id && !is_of_key {
+        let message = "eab_key_id needs its eab_key".to_owned();
+        settings.error_at(
+            options::EAB_KEY_ID,
+            message,
+            "write eab_key = \"file:PATH\"",
+        );
+    }
+    if is_of_key && !is_of_id {
+        let message = "eab_key needs its eab_key_id".to_owned();
+        settings.error_at(options::EAB_KEY, message, "write eab_key_id = \"NAME\"");
+    }
+    let (key_id, key) = (key_id?, key?);
+    Some(AcmeBinding { key_id, key })
 }
 
 fn names(

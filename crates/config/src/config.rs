@@ -880,6 +880,8 @@ pub struct Acme {
     pub ca: Option<PathBuf>,
     /// Whom the authority may write to.
     pub contact: Option<Mailbox>,
+    /// The account at the authority's own site that ours is bound to (RFC 8555 section 7.3.4).
+    pub binding: Option<AcmeBinding>,
     /// How we prove that a name is ours.
     pub challenge: AcmeChallenge,
     /// Where that is asked, if not by DNS.
@@ -894,6 +896,15 @@ pub struct Acme {
     pub keep_key: bool,
     /// Where certificates, keys and the account are kept.
     pub folder: PathBuf,
+}
+
+/// What an authority has given somebody at its own site, for his account by ACME.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeBinding {
+    /// The name of the key.
+    pub key_id: String,
+    /// The key, in base64url.
+    pub key: Secret,
 }
 
 /// A name that gets a certificate.

@@ -74,10 +74,10 @@ mod words;
 mod zone;
 
 pub use config::{
-    Account, Acme, AcmeChallenge, AcmeName, Auth, CertificateFiles, ClientProof, Config, Console,
-    ConsoleBind, Control, Copies, Delivery, Digest, DigestTo, Directory, Dkim, DkimKey, Dns,
-    DomainSettings, Filing, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Late,
-    Learning, Limits, Links, Listener, Local, Log, LogFormat, LogLevel, LogTarget, MayAdd,
+    Account, Acme, AcmeBinding, AcmeChallenge, AcmeName, Auth, CertificateFiles, ClientProof,
+    Config, Console, ConsoleBind, Control, Copies, Delivery, Digest, DigestTo, Directory, Dkim,
+    DkimKey, Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource, Kind as ListenerKind,
+    Late, Learning, Limits, Links, Listener, Local, Log, LogFormat, LogLevel, LogTarget, MayAdd,
     NoticeClass, Notices, Oidc, OpenTelemetry, Outbound, Pickup, Privacy, ProtocolLog,
     ProtocolLogTarget, Quarantine, Reports, RouteAuth, RouteCredentials, Scanner, ScannerAddress,
     ScannerKind, Screening, Secret, Spool, SpoolKind, Srs, Stop, Submit, Syslog, Tls, TlsVersion,

@@ -621,6 +621,12 @@ section! {
         "ca" CA: Option<PathBuf> = &Optional(values::PATH);
         /// The address of somebody whom the authority may write to.
         "contact" CONTACT: Option<Mailbox> = &Optional(values::MAILBOX);
+        /// The name of our account at the authority's own site, where it takes none but those it
+        /// knows (external account binding), with eab_key.
+        "eab_key_id" EAB_KEY_ID: Option<String> = &Optional(values::TEXT);
+        /// The key (HMAC) that goes with that name, in base64url: file:PATH or env:NAME. It is needed
+        /// until the account is made.
+        "eab_key" EAB_KEY: Option<Secret> = &Optional(values::SECRET);
         /// How we prove that a name is ours: http-01 (the authority asks port 80 of the name),
         /// tls-alpn-01 (port 443), dns-01 (it looks for a record that hook writes).
         "challenge" CHALLENGE: AcmeChallenge = &words::ACME_CHALLENGES, default(r#""http-01""#);

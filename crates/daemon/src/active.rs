@@ -19,8 +19,8 @@ use tls::{Acceptor, Connector, Obtained, ServerCertificates, TlsProblem};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::clock;
 use crate::sign_in::{ConsoleIssuer, SignInSettings, TokenIssuer};
+use crate::{certificates, clock};
 
 /// A configuration, and everything that was made from it.
 pub struct ActiveConfiguration {
@@ -170,6 +170,9 @@ impl ActiveConfiguration {
     pub(crate) async fn acme_warnings(&self) -> Vec<String> {
         let wrong = self.obtained.wrong().into_iter();
         let mut warnings: Vec<String> = wrong.map(|wrong| wrong.to_string()).collect();
+        let acme = self.setup.config.tls.acme.as_deref();
+        let hook = acme.and_then(|acme| acme.hook.as_deref());
+        warnings.extend(hook.and_then(certificates::hook_trouble));
         let asked = match self.acme_client() {
             Some(Ok(client)) => client.look().await,
             Some(Err(why)) => Err(why),

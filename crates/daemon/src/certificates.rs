@@ -2,12 +2,15 @@
 
 pub(crate) mod files;
 
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use config::{Acme, AcmeName};
 use lookups::AcmeFault;
 use mail::Timestamp;
+use nix::unistd::{AccessFlags, access};
 use tls::{Due, Life, Obtained, Renewal, ServerCertificate, Window};
 use tokio::sync::{Notify, watch};
 
@@ -307,6 +310,19 @@ pub(crate) fn life(held: &ServerCertificate) -> Life {
     }
 }
 
+/// Why the program for dns-01 cannot be called, as far as can be seen.
+pub(crate) fn hook_trouble(hook: &Path) -> Option<String> {
+    let why = match fs::metadata(hook) {
+        Ok(about) if !about.is_file() => "it is no program".to_owned(),
+        Ok(_) => access(hook, AccessFlags::X_OK).err()?.desc().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Some(format!(
+        "{} (tls.acme.hook) cannot be called: {why}",
+        hook.display()
+    ))
+}
+
 /// How long certificates of known profiles last at most, in days. Those of Let's Encrypt; it makes
 /// them shorter from time to time, and never longer.
 const LONGEST: [(&str, u64); 3] = [("shortlived", 7), ("tlsserver", 90), ("classic", 90)];
@@ -327,6 +343,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_hook_that_cannot_be_called_is_told() {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (hook, why) in [
+            (own.join("Cargo.toml"), "Permission denied"),
+            (own.to_path_buf(), "it is no program"),
+            (own.join("missing"), "No such file"),
+            ("/dev/null".into(), "it is no program"),
+        ] {
+            let said = hook_trouble(&hook).unwrap();
+            assert!(said.contains(why), "{said}");
+        }
+        assert_eq!(hook_trouble(Path::new("/bin/sh")), None);
+    }
+
+    #[test]
     fn a_life_longer_than_the_profile_is_complained_of() {
         let begins = Timestamp::from_millis(1_800_000_000_000);
         let life = |days| Life {
@@ -338,6 +369,7 @@ mod tests {
             directory: String::new(),
             ca: None,
             contact: None,
+            binding: None,
             challenge: config::AcmeChallenge::Http,
             binds: Vec::new(),
             hook: None,

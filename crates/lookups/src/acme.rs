@@ -6,23 +6,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use config::{Acme, AcmeChallenge};
+use config::{Acme, AcmeBinding, AcmeChallenge};
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, Request, Uri};
 use instant_acme::{
-    Account, AuthorizationHandle, AuthorizationStatus, BodyWrapper, BytesResponse,
-    CertificateIdentifier, ChallengeType, Error, HttpClient, Identifier, NewAccount, NewOrder,
-    Order, OrderStatus, RenewalInfo, RetryPolicy,
+    Account, AccountBuilder, AuthorizationHandle, AuthorizationStatus, BodyWrapper, BytesResponse,
+    CertificateIdentifier, ChallengeType, Error, ExternalAccountKey, HttpClient, Identifier,
+    NewAccount, NewOrder, Order, OrderStatus, RenewalInfo, RetryPolicy,
 };
 use mail::Timestamp;
 use rustls::pki_types::CertificateDer;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tls::{CertificateKey, Failure, Window};
 
 use crate::https::{Cost, Https};
 use crate::resolver::Resolver;
+use crate::secret;
 
 /// One request, of some ten for a certificate.
 const COST: Cost = Cost {
@@ -189,11 +192,13 @@ impl AcmeClient {
         Ok(Self { https, settings })
     }
 
-    /// What keeps the authority from giving what is configured, as far as its directory says.
+    /// What keeps the authority from giving what is configured, as far as its directory says, and
+    /// whether what it wants to see of us can be read.
     ///
     /// # Errors
     /// That, or why it cannot be asked.
     pub async fn look(&self) -> Result<(), String> {
+        self.binding()?;
         let answer = self.https.get(&self.settings.directory, COST).await?;
         let directory: Result<Directory, _> = serde_json::from_slice(&answer.body);
         let directory = directory.map_err(|_| {
@@ -209,43 +214,110 @@ impl AcmeClient {
         )
     }
 
-    /// The account by these credentials, as they were given before; without any a new one is made, and
-    /// its credentials, which are secret, are given as well.
+    /// The account that `kept` is of, as it was given before; without that a new one is made. What is to
+    /// be kept from now on, which is secret, is given where it is another than before.
     ///
     /// # Errors
     /// There is none.
     pub async fn account(
         &self,
-        credentials: Option<&[u8]>,
+        kept: Option<&[u8]>,
     ) -> Result<(AcmeAccount, Option<Vec<u8>>), AcmeFault> {
         let opened = |account| AcmeAccount {
             account,
             settings: Arc::clone(&self.settings),
         };
-        let builder = || Account::builder_with_http(Box::new(Http(self.https.clone())));
-        if let Some(known) = credentials.and_then(|text| serde_json::from_slice(text).ok()) {
-            let account = builder().from_credentials(known).await;
-            let account = account.map_err(|error| AcmeFault::of(&error, "the account"))?;
+        let kept = kept.and_then(|text| serde_json::from_slice::<Kept>(text).ok());
+        let known = kept.and_then(|kept| {
+            let credentials = serde_json::from_value(kept.credentials.clone()).ok()?;
+            Some((kept, credentials))
+        });
+        let Some((mut kept, credentials)) = known else {
+            let (account, kept) = self.new_account().await?;
+            return Ok((opened(account), Some(kept.written()?)));
+        };
+        let account = self.builder().from_credentials(credentials).await;
+        let account = account.map_err(|error| AcmeFault::of(&error, "the account"))?;
+        let contact = self.contact();
+        if kept.contact == contact {
             return Ok((opened(account), None));
         }
-        let contact = self.settings.contact.as_ref();
-        let contact: Vec<String> = contact
-            .map(|contact| format!("mailto:{contact}"))
-            .into_iter()
-            .collect();
-        let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+        let urls: Vec<&str> = contact.iter().map(String::as_str).collect();
+        if let Err(error) = again!(account.update_contacts(&urls)) {
+            // Nothing else hangs on it. It is told again with whatever comes next.
+            let fault = AcmeFault::of(&error, "the contact");
+            tracing::warn!(%fault, "the authority does not take whom it may write to");
+            return Ok((opened(account), None));
+        }
+        kept.contact = contact;
+        Ok((opened(account), Some(kept.written()?)))
+    }
+
+    async fn new_account(&self) -> Result<(Account, Kept), AcmeFault> {
+        let contact = self.contact();
+        let urls: Vec<&str> = contact.iter().map(String::as_str).collect();
         let new = NewAccount {
-            contact: &contact,
+            contact: &urls,
             terms_of_service_agreed: true,
             only_return_existing: false,
         };
-        let made = again!(builder().create(&new, self.settings.directory.clone(), None));
-        let made = made.map_err(|error| AcmeFault::of(&error, "no account"))?;
-        let (account, credentials) = made;
-        let kept = serde_json::to_vec(&credentials);
-        let kept = kept.map_err(|_| AcmeFault::refused("the account cannot be written down"))?;
-        Ok((opened(account), Some(kept)))
+        let binding = self.binding().map_err(AcmeFault::refused)?;
+        let directory = &self.settings.directory;
+        let made = again!(
+            self.builder()
+                .create(&new, directory.clone(), binding.as_ref())
+        );
+        let (account, credentials) = made.map_err(|error| AcmeFault::of(&error, "no account"))?;
+        let credentials = serde_json::to_value(&credentials).map_err(|_| unwritten())?;
+        let kept = Kept {
+            contact,
+            credentials,
+        };
+        Ok((account, kept))
     }
+
+    fn builder(&self) -> AccountBuilder {
+        Account::builder_with_http(Box::new(Http(self.https.clone())))
+    }
+
+    /// Whom the authority may write to, as URLs.
+    fn contact(&self) -> Vec<String> {
+        let contact = self.settings.contact.iter();
+        contact.map(|contact| format!("mailto:{contact}")).collect()
+    }
+
+    /// The key by which a new account is bound to one that the authority knows.
+    fn binding(&self) -> Result<Option<ExternalAccountKey>, String> {
+        let Some(AcmeBinding { key_id, key }) = &self.settings.binding else {
+            return Ok(None);
+        };
+        let key = secret::read(key)?;
+        // Some authorities write it with padding, or by the other alphabet.
+        let key = key.trim().trim_end_matches('=');
+        let key = key.replace('+', "-").replace('/', "_");
+        let key = URL_SAFE_NO_PAD.decode(key);
+        let key = key.map_err(|_| "tls.acme.eab_key is not base64url")?;
+        Ok(Some(ExternalAccountKey::new(key_id.clone(), &key)))
+    }
+}
+
+/// What is kept of an account.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Whom the authority may write to, as it was told.
+    contact: Vec<String>,
+    /// As the library writes them.
+    credentials: serde_json::Value,
+}
+
+impl Kept {
+    fn written(&self) -> Result<Vec<u8>, AcmeFault> {
+        serde_json::to_vec(self).map_err(|_| unwritten())
+    }
+}
+
+fn unwritten() -> AcmeFault {
+    AcmeFault::refused("the account cannot be written down")
 }
 
 impl AcmeAccount {

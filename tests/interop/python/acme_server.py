@@ -15,7 +15,7 @@ Usage: acme_server.py SETTINGS, a JSON object with `address`, `port`, `certifica
   `token`     the token of each challenge, likewise
   `bare`      say nothing of the certificate that an order replaces
   `chain`     give this text for a certificate
-Writes what is ordered, and who asks about renewal, to `record` as a line of JSON.
+Writes what is ordered, who asks about renewal, and who may be written to, to `record` as a line of JSON.
 """
 
 import base64
@@ -82,6 +82,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             answer = self.directory(now, answer)
         if self.path == "/order-plz":
             answer = self.ordered(now, status, body, answer)
+        if self.path.startswith("/my-account/"):
+            write(contact=unpacked(json.loads(body)["payload"])["contact"])
         if self.path.startswith("/authZ/") and status == 200:
             answer = self.authorization(now, answer)
         if self.path.startswith("/certZ/") and "chain" in now:

@@ -173,6 +173,7 @@ mod tests {
             directory: String::new(),
             ca: None,
             contact: None,
+            binding: None,
             challenge: config::AcmeChallenge::Http,
             binds: binds.to_vec(),
             hook: None,

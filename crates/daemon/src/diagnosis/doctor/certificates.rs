@@ -1,9 +1,10 @@
 //! Whether those who check believe our certificates.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 
-use config::{Config, ListenerKind};
+use config::{Acme, AcmeName, Config, ListenerKind};
 
 use super::super::dns::Mark;
 use super::Examined;
@@ -17,7 +18,15 @@ pub(super) fn look(config: &Config) -> Vec<Examined> {
     let mut examined = Vec::new();
     for listener in &config.listeners {
         let host = listener.hostname.as_str();
-        if listener.tls.certificates.is_empty() && seen.insert((host.to_owned(), None)) {
+        let acme = listener.tls.acme.as_deref();
+        let obtained = acme.and_then(|acme| shown_for(acme, host));
+        if let Some(name) = obtained
+            && seen.insert((host.to_owned(), Some(name.files.chain.clone())))
+        {
+            examined.push(by_acme(name, host));
+        }
+        let has_none = listener.tls.certificates.is_empty() && obtained.is_none();
+        if has_none && seen.insert((host.to_owned(), None)) {
             let people = listener.kind != ListenerKind::Mx;
             examined.push(self_signed(host, people));
         }
@@ -28,6 +37,25 @@ pub(super) fn look(config: &Config) -> Vec<Examined> {
         }
     }
     examined
+}
+
+/// The name whose certificate clients see who ask for `host`.
+fn shown_for<'a>(acme: &'a Acme, host: &str) -> Option<&'a AcmeName> {
+    let mut names = acme.names.iter();
+    let own = names.find(|one| tls::name_matches(&one.name, host));
+    own.or(acme.names.first())
+}
+
+fn by_acme(name: &AcmeName, host: &str) -> Examined {
+    let chain = &name.files.chain;
+    let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let cure = "see `gatepost acme status`";
+    if std::fs::metadata(chain).is_err_and(|error| is_missing(&error)) {
+        let text =
+            "none was got by ACME yet: a self-signed one is shown, or the one of tls.certificate";
+        return Examined::new(Mark::Warning, &name.name, "certificate", text).cure(cure);
+    }
+    one(chain, host)
 }
 
 fn self_signed(host: &str, people: bool) -> Examined {
@@ -64,5 +92,38 @@ fn one(chain: &std::path::Path, host: &str) -> Examined {
             .cure("renew it: the new one is noticed when it is in its place")
     } else {
         examined(Mark::Ok, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What clients see who ask for the relay's name: by ACME, the one for it, or else the first.
+    #[test]
+    fn what_comes_by_acme_is_no_self_signed_pair() {
+        let folder = tempfile::tempdir().unwrap();
+        for (names, shown) in [
+            ("[\"b.test\", \"*.a.test\"]", "_.a.test.pem"),
+            ("[\"b.test\", \"c.test\"]", "b.test.pem"),
+        ] {
+            let text = format!(
+                "hostname = \"mx.a.test\"\ndata_dir = {:?}\n[listener.internet]\nbind = \"127.0.0.1:0\"\n\
+                 [tls.acme]\nnames = {names}\nchallenge = \"dns-01\"\nhook = \"/bin/true\"\n",
+                folder.path()
+            );
+            let loaded = config::parse("f.toml", &text, &config::Environment::default());
+            let config = loaded.unwrap_or_else(|why| panic!("{why}")).config;
+            let told = || {
+                let examined = look(&config);
+                assert_eq!(examined.len(), 1);
+                let finding = &examined[0].finding;
+                format!("{} {}", finding.subject, finding.text)
+            };
+            assert!(told().contains("none was got by ACME yet"));
+            std::fs::create_dir_all(folder.path().join("acme")).unwrap();
+            std::fs::write(folder.path().join("acme").join(shown), "spoilt").unwrap();
+            assert!(told().contains(shown));
+        }
     }
 }
