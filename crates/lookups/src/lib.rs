@@ -36,6 +36,7 @@ mod rewriting;
 mod route_sign_in;
 mod scanners;
 pub mod secret;
+mod side_by_side;
 mod signing_keys;
 mod sts;
 #[cfg(test)]
@@ -63,5 +64,6 @@ pub use scanners::{
     Advice, Caller, Chain, Found, Lesson, PlaceState, Scanners, State as ScannerState, Taught,
     Version as ScannerVersion,
 };
+pub use side_by_side::side_by_side;
 pub use signing_keys::signers;
 pub use users::UserSources;

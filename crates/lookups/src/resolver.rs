@@ -28,6 +28,8 @@ use domain::base::Rtype;
 use mail::Domain;
 use route::{Answer, Question};
 
+use crate::side_by_side;
+
 pub(crate) use reverse::reversed;
 pub(crate) use secure::Tlsa;
 use transport::Upstream;
@@ -207,19 +209,18 @@ impl Resolver {
 
     /// Whether each server gives any answer, over UDP alone and over TCP alone; why not.
     pub(crate) async fn transports(&self) -> Vec<Transports> {
-        let mut tried = Vec::new();
-        for upstream in &self.upstreams {
+        side_by_side(self.upstreams.iter().map(|upstream| async move {
             let question = || wire::question(".", Rtype::NS);
             let udp = async { upstream.over_udp(question()?).await };
             let tcp = async { upstream.over_tcp(question()?).await };
             let (udp, tcp) = tokio::join!(udp, tcp);
-            tried.push(Transports {
+            Transports {
                 server: upstream.server,
                 udp,
                 tcp,
-            });
-        }
-        tried
+            }
+        }))
+        .await
     }
 
     /// Asks everything anew from now on.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use config::Config;
-use lookups::Inquiries;
+use lookups::{Inquiries, side_by_side};
 use mail::Domain;
 use route::{Answer, Question, is_inner};
 
@@ -63,13 +63,12 @@ impl Ours {
 
     /// Whether our names lead somewhere, and our addresses have names that lead back.
     pub async fn look(&self, inquiries: &Inquiries) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for name in &self.greets_as {
-            findings.push(self.greeting(inquiries, name).await);
-        }
-        for address in &self.public {
-            findings.push(self.reverse(inquiries, *address).await);
-        }
+        let names = self.greets_as.iter();
+        let names = names.map(|name| self.greeting(inquiries, name));
+        let addresses = self.public.iter();
+        let addresses = addresses.map(|address| self.reverse(inquiries, *address));
+        let (mut findings, reverse) = tokio::join!(side_by_side(names), side_by_side(addresses));
+        findings.extend(reverse);
         if self.public.is_empty() {
             let text = "this machine knows none of its own that is public: name it by --address";
             findings.push(Finding::new(Mark::Note, "this relay", "addresses", text));

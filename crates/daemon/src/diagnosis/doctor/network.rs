@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lookups::Inquiries;
+use lookups::{Inquiries, side_by_side};
 use mail::{Domain, Mailbox};
 use route::{Answer, Hop, Plan, Question};
 use tokio::io::AsyncReadExt as _;
@@ -15,7 +15,7 @@ use crate::machine;
 
 /// Hosts that are tried on the way out; one is enough.
 const HOSTS_MAX: usize = 3;
-/// How long each of them may take to connect, and to greet.
+/// How long each of them may take to connect, and to greet, all at one time.
 const HOST_WAIT: Duration = Duration::from_secs(7);
 /// So much of a greeting is read.
 const GREETING_BYTES: usize = 512;
@@ -131,8 +131,11 @@ pub(super) async fn way_out(inquiries: &Inquiries, probe: &Domain) -> Examined {
     let source = inquiries.config().deliveries.get(&site.name);
     let source = source.and_then(|delivery| delivery.source_ip);
     let mut troubles = Vec::new();
-    for hop in hops.iter().take(HOSTS_MAX) {
-        match greeted(hop, source).await {
+    let tried = hops.iter().take(HOSTS_MAX);
+    let tried =
+        side_by_side(tried.map(|hop| async move { (hop, greeted(hop, source).await) })).await;
+    for (hop, greeted) in tried {
+        match greeted {
             Ok(greeting) if greeting.starts_with('2') || greeting == OPEN => {
                 return examined(Mark::Ok, format!("{}: {greeting}", hop.name));
             }
@@ -173,8 +176,10 @@ pub(super) async fn listed(
     let ours = ours(inquiries, told);
     let mut examined = Vec::new();
     let mut answering = Vec::new();
-    for list in lists {
-        if inquiries.list_answers(list).await {
+    let asked = lists.iter();
+    let asked = asked.map(|list| async move { (list, inquiries.list_answers(list).await) });
+    for (list, answers) in side_by_side(asked).await {
+        if answers {
             answering.push(list.clone());
         } else {
             let text = "does not tell us who is on it";
@@ -186,8 +191,10 @@ pub(super) async fn listed(
     if answering.is_empty() {
         return examined;
     }
-    for address in ours.public() {
-        let listings = inquiries.listings(&answering, *address).await;
+    let (addresses, zones) = (ours.public(), &answering);
+    let listed = addresses
+        .map(|address| async move { (address, inquiries.listings(zones, *address).await) });
+    for (address, listings) in side_by_side(listed).await {
         if listings.is_empty() {
             let text = format!("on none of {} lists that answer", answering.len());
             examined.push(Examined::new(Mark::Ok, address, "block lists", text));
