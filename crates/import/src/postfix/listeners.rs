@@ -235,6 +235,7 @@ pub(super) fn write(work: &mut Work<'_>, listeners: &[Listener]) {
         signed_in(work, listener, number == 0);
     }
     senders(work, listeners);
+    policy_services(work, listeners);
 }
 
 fn head(listener: &Listener, below: &str) -> String {
@@ -469,6 +470,46 @@ fn signed_in(work: &mut Work<'_>, listener: &Listener, first: bool) {
     // What the first listener says of users is not meant for the others.
     if !first && has_users && may && work.draft.has_key("[relay]", "signed_in") {
         work.draft.set(&at, "signed_in", "true", &listener.origin);
+    }
+}
+
+/// Each is asked once, about what comes through the listeners that name it.
+fn policy_services(work: &mut Work<'_>, listeners: &[Listener]) {
+    let mut known: Vec<(String, Option<&str>)> = Vec::new();
+    for listener in listeners {
+        for service in &listener.lists.beside.policy_services {
+            let origin = &service.origin;
+            // It is asked about mail of strangers, unless something else is said.
+            let directions: &[Option<&str>] = match service.asked_about_all {
+                true => &[None, Some("out")],
+                false => &[None],
+            };
+            for direction in directions {
+                let is = (service.address.clone(), *direction);
+                let number = known
+                    .iter()
+                    .position(|one| *one == is)
+                    .unwrap_or(known.len());
+                let name = match number {
+                    0 => "policy".to_owned(),
+                    number => format!("policy{}", number + 1),
+                };
+                let at = named("scanner", &name);
+                if number == known.len() {
+                    known.push(is);
+                    work.draft.set(&at, "kind", quoted("policy"), origin);
+                    let address = quoted(&service.address);
+                    work.draft.set(&at, "address", address, origin);
+                    if let Some(direction) = direction {
+                        work.draft.set(&at, "direction", quoted(direction), origin);
+                    }
+                }
+                if listeners.len() > 1 {
+                    let name = quoted(&listener.name);
+                    work.draft.add(&at, "listener", name, origin);
+                }
+            }
+        }
     }
 }
 

@@ -35,8 +35,20 @@ pub(super) struct Beside {
     pub closed_recipients: Vec<(String, Origin)>,
     /// `*.host.name` of clients that may not connect.
     pub names_refused: Vec<(String, Origin)>,
+    /// Policy services that are asked.
+    pub policy_services: Vec<PolicyService>,
     pub sender_match: Option<Origin>,
     pub verify: Option<Origin>,
+}
+
+/// A policy service (`check_policy_service`).
+#[derive(Debug, Clone)]
+pub(super) struct PolicyService {
+    /// Where it is, as `scanner.address` writes it.
+    pub address: String,
+    /// It is asked about those too who may relay.
+    pub asked_about_all: bool,
+    pub origin: Origin,
 }
 
 /// Whom and what a question is about.
@@ -285,6 +297,7 @@ impl Reader<'_, '_> {
             "check_sender_access" => self.table(word, Self::senders),
             "check_recipient_access" => self.table(word, Self::recipients),
             "reject_rbl_client" => self.dns_list(word),
+            "check_policy_service" => self.policy_service(word),
             "reject_unverified_recipient" => {
                 self.beside.verify = Some(self.origin.clone());
                 let why = "asked for domains without a list of recipients";
@@ -663,6 +676,53 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// It can only refuse what is carried otherwise, so nobody relays by it.
+    fn policy_service(&mut self, word: &str) {
+        let argument = self.waiting.pop_front().unwrap_or_default();
+        // `{ inet:host:port, timeout=10s }`
+        let inner = words(unbraced(&argument));
+        let (service, settings) = inner
+            .split_first()
+            .map_or(("", &[][..]), |(one, more)| (&**one, more));
+        let what = format!("{word} {service}");
+        let Some(address) = self.address_of_service(service) else {
+            let why = "a program that Postfix starts has to listen by itself first, and then be written as a [scanner.NAME] of kind \"policy\"";
+            return self.tell(Fate::NotTranslated, &what, "[scanner.NAME]", why);
+        };
+        self.beside.policy_services.push(PolicyService {
+            address,
+            asked_about_all: !self.permits_before && !self.has_decided,
+            origin: self.origin.keyed(&what),
+        });
+        self.tell(Fate::Translated, &what, "[scanner.NAME]", "");
+        for setting in settings {
+            self.tell(
+                Fate::NotTranslated,
+                setting,
+                "scanner.NAME.timeout",
+                "how long it may take, and what follows when it does not answer, is set there",
+            );
+        }
+    }
+
+    /// `inet:host:port`, or `unix:path` of a socket that Postfix does not make itself.
+    fn address_of_service(&self, service: &str) -> Option<String> {
+        if let Some(path) = service.strip_prefix("unix:") {
+            if path.starts_with('/') {
+                return Some(path.to_owned());
+            }
+            let is_postfix_own = ["private/", "public/"]
+                .iter()
+                .any(|own| path.starts_with(own));
+            let folder = self.parameters.value("queue_directory");
+            return (!is_postfix_own && !path.is_empty()).then(|| format!("{folder}/{path}"));
+        }
+        let place = service.strip_prefix("inet:")?;
+        let (host, port) = place.rsplit_once(':')?;
+        let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+        (is_port && !host.is_empty()).then(|| place.to_owned())
+    }
+
     fn dns_list(&mut self, word: &str) {
         let argument = self.waiting.pop_front().unwrap_or_default();
         let (zone, codes) = argument.split_once('=').unwrap_or((&argument, ""));
@@ -724,7 +784,6 @@ fn takes_argument(word: &str) -> bool {
 
 fn hint(name: &str) -> &'static str {
     match name {
-        "check_policy_service" => "a [scanner.NAME] of type \"policy\" asks such a service",
         "check_helo_access"
         | "reject_invalid_helo_hostname"
         | "reject_non_fqdn_helo_hostname"

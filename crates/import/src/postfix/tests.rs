@@ -47,6 +47,29 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 #[test]
+fn policy_services_are_asked_where_postfix_asks_them() {
+    let main = "myhostname = relay.example.com\nmynetworks = 10.1.0.0/16\nrelay_domains = example.com\n\
+        smtpd_sender_restrictions = check_policy_service inet:127.0.0.1:10031\n\
+        smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination,\n  \
+        check_policy_service inet:127.0.0.1:10023, check_policy_service unix:private/spf,\n  \
+        check_policy_service { unix:postgrey/socket, timeout=10s }\n";
+    let imported = imported(&[("main.cf", main)]);
+    let text = bare(&imported);
+    let section = |name: &str, address: &str, more: &str| {
+        format!("[scanner.\"{name}\"]\nkind = \"policy\"\naddress = \"{address}\"\n{more}")
+    };
+    for expected in [
+        section("policy", "127.0.0.1:10031", ""),
+        section("policy2", "127.0.0.1:10031", "direction = \"out\"\n"),
+        section("policy3", "127.0.0.1:10023", ""),
+        section("policy4", "/var/spool/postfix/postgrey/socket", ""),
+    ] {
+        assert!(text.contains(&expected), "{expected}\n{text}");
+    }
+    assert!(!text.contains("spf"), "{text}");
+}
+
+#[test]
 fn a_relay_is_translated() {
     let imported = imported(&FILES);
     let text = bare(&imported);
