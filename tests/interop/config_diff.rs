@@ -115,6 +115,55 @@ fn what_a_reload_would_decide_is_shown() {
     );
 }
 
+/// The running relay does not know any more what included files and lists said, and that they say
+/// something else now.
+#[test]
+fn what_changed_in_other_files_since_they_were_read_is_told() {
+    let more = "include = [\"parts/*.toml\"]\n";
+    let mut relay = Relay::prepare(Network::new(), "");
+    let text = fs::read_to_string(relay.config()).expect("the configuration");
+    let domain =
+        "[domain.\"hosted.test\"]\nroute = \"192.0.2.1\"\nrecipients = \"file:list.txt\"\n";
+    relay.write_whole_config(&format!("{more}{text}{domain}"));
+    let parts = relay.folder().join("parts");
+    fs::create_dir(&parts).expect("a folder");
+    let put = |path: &str, text: &str| {
+        fs::write(relay.folder().join(path), text).expect("a file");
+    };
+    let other = |name: &str| format!("[domain.\"{name}.test\"]\nroute = \"192.0.2.1\"\n");
+    put("list.txt", "ann@hosted.test\n");
+    put("parts/a.toml", &other("a"));
+    put("parts/b.toml", &other("b"));
+    relay.run();
+    relay.command(&["config", "diff"]).expect_code(0);
+    let put = |path: &str, text: &str| {
+        fs::write(relay.folder().join(path), text).expect("a file");
+    };
+    put("list.txt", "bob@hosted.test\n");
+    put("parts/a.toml", &other("aa"));
+    put("parts/c.toml", &other("c"));
+    fs::remove_file(parts.join("b.toml")).expect("a file less");
+    let shown = relay.command(&["config", "diff"]).expect_code(1).out;
+    for (what, path) in [
+        ("not as it was read", "list.txt"),
+        ("not as it was read", "parts/a.toml"),
+        ("read anew", "parts/c.toml"),
+        ("read no more", "parts/b.toml"),
+    ] {
+        let path = relay.folder().join(path);
+        let line = format!("{what}: {}\n", path.display());
+        assert!(shown.contains(&line), "{line}{shown}");
+    }
+    let told = relay
+        .command(&["--json", "config", "diff"])
+        .expect_code(1)
+        .out;
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["files"].as_array().map(Vec::len), Some(4), "{told}");
+    relay.command(&["reload"]).expect_code(0);
+    relay.command(&["config", "diff"]).expect_code(0);
+}
+
 /// What a file does not say itself: it includes others, and names lists.
 #[test]
 fn what_other_files_say_is_shown() {

@@ -1,5 +1,6 @@
 //! Puts the settings together: defaults, what depends on something else, what contradicts itself.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +21,8 @@ use crate::shown::Written;
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, after_queue, auth, console, deliveries, directories, domains,
-    forward, greylist, limits, listeners, local, posture, presets, protocol_logs, relay,
-    relay_tests, routes, scanners, screens, sections, send_as, send_only_to, sender_routes, srs,
-    syslogs, tls, zone,
+    forward, greylist, limits, listeners, local, posture, presets, protocol_logs, relay, routes,
+    scanners, screens, sections, send_as, send_only_to, sender_routes, srs, syslogs, tls, zone,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -57,7 +57,7 @@ pub(crate) fn assemble(
     )?;
     let (mut list_files, ours) = (domains.recipient_files, (&*listeners, &*rules));
     let screening = screens::read(settings, files, ours, (&hostname, &zone), &mut list_files);
-    let mut config = Config {
+    Some(Config {
         postmaster: session.postmaster.clone(),
         stop: sections.stop,
         user: account(settings, top::USER),
@@ -94,14 +94,13 @@ pub(crate) fn assemble(
         fixed: Vec::new(), // Known when all values are.
         written: Written::default(),
         text: Arc::default(),
+        named_files: BTreeMap::new(), // Known when all are read.
         fingerprint,
-        relay_tests: Vec::new(),
+        relay_tests: Vec::new(), // Known when the rules are.
         hostname,
         data_dir,
         listeners,
-    };
-    config.relay_tests = relay_tests::hold(settings, files, &config);
-    Some(config)
+    })
 }
 
 /// What comes before all that is read; gives the digest of the text, and what all the rest needs.

@@ -102,6 +102,9 @@ pub struct Config {
     pub(crate) written: Written,
     /// The text of the main file. No secret is in it: options name where one is.
     pub text: Arc<str>,
+    /// The files that it includes or takes recipients, words or tests from, and digests (SHA-256) of
+    /// what they said.
+    pub named_files: BTreeMap<PathBuf, Box<str>>,
     /// A digest of the text of the configuration files (the files that they name beside themselves
     /// left out): equal texts, equal digests. Not the same in another version.
     pub fingerprint: u64,

@@ -1,6 +1,10 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// No file that a configuration names is larger.
 pub const FILE_OCTETS_MAX: u64 = 256 << 20;
@@ -46,6 +50,47 @@ impl Files for Replaced<'_> {
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         self.files.list(directory)
     }
+}
+
+/// Files of which it is kept what those said that a configuration names.
+pub(crate) struct Noted<'a> {
+    files: &'a dyn Files,
+    read: RefCell<BTreeMap<PathBuf, Box<str>>>,
+}
+
+impl<'a> Noted<'a> {
+    pub(crate) fn new(files: &'a dyn Files) -> Self {
+        let read = RefCell::default();
+        Self { files, read }
+    }
+
+    /// Their digests (SHA-256), in hexadecimal digits.
+    pub(crate) fn digests(self) -> BTreeMap<PathBuf, Box<str>> {
+        self.read.into_inner()
+    }
+}
+
+impl Files for Noted<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.read(path)
+    }
+
+    fn read_named(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let octets = self.files.read_named(path)?;
+        let hash = hash(&octets);
+        self.read.borrow_mut().insert(path.to_owned(), hash);
+        Ok(octets)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        self.files.list(directory)
+    }
+}
+
+fn hash(octets: &[u8]) -> Box<str> {
+    let digest = digest(&SHA256, octets);
+    let digits = digest.as_ref().iter().map(|octet| format!("{octet:02x}"));
+    digits.collect::<String>().into()
 }
 
 /// The files of this machine.

@@ -9,6 +9,7 @@ use relay_policy::SenderPattern;
 use crate::assemble::{self, assemble};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::environment::Environment;
+use crate::files::Noted;
 use crate::form::Item;
 use crate::options::{limits, pickup, relay, submit, top};
 use crate::settings::Settings;
@@ -16,7 +17,7 @@ use crate::shown::Written;
 use crate::source::Span;
 use crate::table::rows;
 use crate::text::text_of;
-use crate::{Config, Files, document};
+use crate::{Config, Files, document, relay_tests};
 
 /// A configuration that may be used.
 #[derive(Debug)]
@@ -50,10 +51,12 @@ pub fn load(
         )])
     })?;
     let text = std::str::from_utf8(&octets).unwrap_or_default().into();
+    let files = Noted::new(files);
     read_octets(&mut settings, &name, octets);
-    include(&mut settings, path, files);
-    let mut loaded = finish(settings, files, environment)?;
+    include(&mut settings, path, &files);
+    let mut loaded = finish(settings, &files, environment)?;
     loaded.config.text = text;
+    loaded.config.named_files = files.digests();
     Ok(loaded)
 }
 
@@ -154,7 +157,10 @@ fn finish(
     files: &dyn Files,
     environment: &Environment,
 ) -> Result<Loaded, Diagnostics> {
-    let config = assemble(&mut settings, files, environment);
+    let mut config = assemble(&mut settings, files, environment);
+    if let Some(config) = &mut config {
+        config.relay_tests = relay_tests::hold(&mut settings, files, config);
+    }
     let mut found = std::mem::take(&mut settings.found);
     found.sort_by_key(|found| found.span.as_ref().map(|s| (s.file, s.range.start)));
     let found = found.into_iter().map(|found| found.diagnostic);

@@ -24,7 +24,7 @@ pub use self::configuration::{
     ConfigApplied, ConfigChange, ConfigChanged, ConfigClients, ConfigDecision, ConfigEdit,
     ConfigEffect, ConfigOption, ConfigOptionsQuery, ConfigProblem, ConfigProposal, ConfigReplay,
     ConfigRollBack, ConfigText, ConfigTextQuery, ConfigTried, ConfigValue, ConfigVerb,
-    ConfigVersion,
+    ConfigVersion, NamedFile,
 };
 pub use self::console::{
     ConsoleIssuerAnswer, ConsoleIssuerBegun, ConsoleIssuerRow, ConsoleIssuerWanted, ConsoleLink,

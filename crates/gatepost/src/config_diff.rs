@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::{Config, Diagnostics, Disk, Files, Listener, Replaced};
-use daemon::api::ConfigText;
+use daemon::api::{ConfigText, NamedFile};
 use mail::{Client, Mailbox, ReversePath, TlsFacts};
 use relay_audit::{Gain, StepResult, explain, gains};
 use relay_policy::{
@@ -30,31 +30,42 @@ const STRANGERS: [&str; 2] = ["203.0.113.9", "2001:db8::9"];
 /// So many differences are shown.
 const SHOWN_MAX: usize = 100;
 
+/// A text, what it means, and the files that it names as a running relay read them.
+type InForce = (String, Result<Config, Diagnostics>, Option<Vec<NamedFile>>);
+
 /// Compares with the file `before`, or with what the running relay read.
 pub fn command(cli: &Cli, before: Option<&Path>) -> Outcome {
     let after_name = cli.config.display().to_string();
     let after_text = text_of(&cli.config)?;
     let before_name = before.map(|path| path.display().to_string());
-    let (before_text, before) = match before {
-        Some(path) => (text_of(path)?, load(path, &Disk)),
+    let (before_text, before, named) = match before {
+        Some(path) => (text_of(path)?, load(path, &Disk), None),
         None => in_force(cli)?,
     };
     let mut diff = config::diff(&after_name, &before_text, &after_text);
     if let (Some(name), Some(rest)) = (&before_name, diff.split_once('\n').map(|(_, rest)| rest)) {
         diff = format!("--- {}\n{rest}", mail::escaped(name));
     }
-    let difference = match (before, load(&cli.config, &Disk)) {
+    let after = load(&cli.config, &Disk);
+    let changed = match (named, &after) {
+        (Some(named), Ok(after)) => changed(&named, after),
+        (None, _) | (_, Err(_)) => Vec::new(),
+    };
+    let difference = match (before, after) {
         (Ok(before), Ok(after)) => Ok(Difference::of(&before, &after)),
         (Err(wrong), _) | (_, Err(wrong)) => Err(wrong),
     };
     // Files that both include or name say something, too.
-    let other = !diff.is_empty() || difference.as_ref().is_ok_and(Difference::is_some);
-    print(cli, &diff, other, &difference)?;
+    let other = !diff.is_empty()
+        || !changed.is_empty()
+        || difference.as_ref().is_ok_and(Difference::is_some);
+    print(cli, &diff, &changed, other, &difference)?;
     Ok(ExitCode::from(u8::from(other)))
 }
 
-/// What the running relay read. What lies in other files is as it is there now.
-fn in_force(cli: &Cli) -> Result<(String, Result<Config, Diagnostics>), Failure> {
+/// What the running relay read, and the other files as it read them. What lies in those is taken as it
+/// is there now: of what it was nothing but a digest is known.
+fn in_force(cli: &Cli) -> Result<InForce, Failure> {
     let in_force: ConfigText = status::remote(cli).get("/v1/config")?;
     let path = in_force.path.as_deref().map_or(&*cli.config, Path::new);
     let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -62,18 +73,33 @@ fn in_force(cli: &Cli) -> Result<(String, Result<Config, Diagnostics>), Failure>
         let read = mail::escaped(in_force.path.as_deref().unwrap_or_default());
         eprintln!("warning: the running relay did not read this file, but {read}");
     }
-    if !in_force.included.is_empty() {
-        let files = in_force.included.join(", ");
-        let files = mail::escaped(&files);
-        eprintln!("warning: what has changed since in included files is not shown: {files}");
-    }
     let files = Replaced {
         files: &Disk,
         path,
         text: &in_force.text,
     };
     let loaded = load(path, &files);
-    Ok((in_force.text, loaded))
+    Ok((in_force.text, loaded, Some(in_force.named)))
+}
+
+/// The files that `after` names and that are not as the running relay read them, in words.
+fn changed(named: &[NamedFile], after: &Config) -> Vec<String> {
+    let now: BTreeMap<String, &str> = (after.named_files.iter())
+        .map(|(path, hash)| (path.display().to_string(), &**hash))
+        .collect();
+    let before: BTreeMap<&str, &str> = (named.iter())
+        .map(|file| (&*file.path, &*file.hash))
+        .collect();
+    let gone = before.keys().filter(|path| !now.contains_key(**path));
+    let gone = gone.map(|path| format!("read no more: {path}"));
+    let now = now
+        .iter()
+        .filter_map(|(path, hash)| match before.get(&**path) {
+            Some(before) if before == hash => None,
+            Some(_) => Some(format!("not as it was read: {path}")),
+            None => Some(format!("read anew: {path}")),
+        });
+    now.chain(gone).collect()
 }
 
 fn text_of(path: &Path) -> Result<String, Failure> {
@@ -431,12 +457,14 @@ impl Said {
 fn print(
     cli: &Cli,
     diff: &str,
+    changed: &[String],
     other: bool,
     difference: &Result<Difference, Diagnostics>,
 ) -> Result<(), Failure> {
     if cli.json {
         let effect = difference.as_ref().map(as_json).unwrap_or_default();
-        return output::json(&json!({ "diff": diff, "effect": effect })).map(|_| ());
+        return output::json(&json!({ "diff": diff, "files": changed, "effect": effect }))
+            .map(|_| ());
     }
     let name = cli.config.display();
     if !other {
@@ -446,6 +474,12 @@ fn print(
     match diff.is_empty() {
         true => say!("{name} says the same, and files that it includes or names do not"),
         false => say!("{}", diff.trim_end()),
+    }
+    for file in changed {
+        say!("{}", mail::escaped(file));
+    }
+    if !changed.is_empty() {
+        say!("what these said is not known any more: what follows takes them as they are now");
     }
     match difference {
         Ok(difference) => say!("\n{}", difference.text().trim_end()),

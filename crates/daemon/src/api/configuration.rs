@@ -13,6 +13,9 @@ pub struct ConfigText {
     pub hash: String,
     /// Other files that it includes, by their paths; they are changed by hand.
     pub included: Vec<String>,
+    /// Files that it includes or takes recipients, words or tests from, as they were read.
+    #[serde(default)]
+    pub named: Vec<NamedFile>,
     /// Whether the file can be changed over this API.
     pub writable: bool,
     /// Why not, if so.
@@ -21,6 +24,15 @@ pub struct ConfigText {
     pub changed: bool,
     /// How it differs from what is in force then, as `diff -u` tells it; or that it cannot be used.
     pub difference: Option<String>,
+}
+
+/// A file that a configuration names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NamedFile {
+    /// Where it is.
+    pub path: String,
+    /// A digest of what it said (SHA-256).
+    pub hash: String,
 }
 
 /// The query of `GET /v1/config`.

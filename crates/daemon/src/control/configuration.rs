@@ -19,7 +19,7 @@ use super::routes::Routes;
 use super::{Answer, Trouble};
 use crate::api::{
     ConfigEdit, ConfigOption, ConfigOptionsQuery, ConfigText, ConfigTextQuery, ConfigValue,
-    ConfigVerb,
+    ConfigVerb, NamedFile,
 };
 use crate::configuration::{Wish, hash, on_disk, why_not_writable};
 use crate::shared::Shared;
@@ -77,6 +77,7 @@ async fn text(
             },
             hash: hash(&config.text),
             included: included(config, file).into_iter().collect(),
+            named: named(config),
             writable: why_not.is_none(),
             why_not,
             changed: difference.is_some(),
@@ -98,6 +99,15 @@ fn difference(shared: &Shared, config: &Config, file: &Path) -> Option<String> {
         Ok(_) => config::diff(&file.display().to_string(), &config.text, &text),
         Err(_) => "it cannot be used: `gatepost config check` shows what is wrong".to_owned(),
     })
+}
+
+fn named(config: &Config) -> Vec<NamedFile> {
+    let files = config.named_files.iter();
+    let files = files.map(|(path, hash)| NamedFile {
+        path: path.display().to_string(),
+        hash: hash.to_string(),
+    });
+    files.collect()
 }
 
 /// The files beside the main one that say something.
