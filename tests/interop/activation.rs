@@ -24,11 +24,13 @@ fn a_restart_of_one_whose_sockets_systemd_holds_turns_no_client_away() {
         network.free_port(network.relay()),
         network.free_port(network.permitted()),
     );
-    let more = format!(
-        "[listener.internet]\nbind = \"{door}\"\n[domain.\"hosted.test\"]\nroute = \"{}\"\n",
+    let more = format!("[listener.internet]\nbind = \"{door}\"\n");
+    let inner = network.free_port(network.relay());
+    let hosted = format!(
+        "[listener.inner]\nbind = \"{inner}\"\n[domain.\"hosted.test\"]\nroute = \"{}\"\n",
         server.route()
     );
-    relay.write_bare_config("", &more);
+    relay.write_bare_config("", &format!("{more}{hosted}"));
     let (here, elsewhere) = (door.to_string(), other.to_string());
     let systemd = ["systemd-socket-activate", "--listen", &elsewhere];
     relay.wrap(&[&systemd[..], &["--listen", &here, "sh", "-c", TWICE, "sh"]].concat());
@@ -51,6 +53,16 @@ fn a_restart_of_one_whose_sockets_systemd_holds_turns_no_client_away() {
     server.wait_for("before");
     let nobody = relay.wait_for_log(&["systemd listens there, and no listener has this address"]);
     assert!(nobody.contains(&elsewhere), "{nobody}");
+
+    // systemd listens there as before: a listener that was taken away finds its socket again, and so
+    // does another program.
+    relay.write_bare_config("", &hosted);
+    relay.command(&["reload"]).expect_code(0);
+    relay.write_bare_config("", &format!("{more}{hosted}"));
+    relay.command(&["reload"]).expect_code(0);
+    send("after-reload");
+    relay.command(&["upgrade"]).expect_code(0);
+    send("after-upgrade");
 
     let first = relay.pid();
     program::signal("TERM", first);

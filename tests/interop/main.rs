@@ -149,3 +149,4 @@ mod tls_reports;
 mod tokens;
 mod tracking;
 mod transcripts;
+mod upgrade;

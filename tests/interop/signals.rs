@@ -113,7 +113,7 @@ fn a_log_file_that_is_moved_away_gets_a_successor() {
     let named = |name: &str| -> PathBuf { folder.path().join(name) };
     let log = named("gatepost.log");
     let more = format!("[log]\nfile = {log:?}\n");
-    let (mut relay, _) = prepared("", &more);
+    let (mut relay, _) = prepared("stop_delay = \"1h\"\n", &more);
     relay.run();
     let refused = |name: &str| {
         let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
@@ -153,5 +153,13 @@ fn a_log_file_that_is_moved_away_gets_a_successor() {
         "{}",
         ran.text()
     );
-    assert!(relay.stop().success(), "a graceful stop");
+
+    // While it goes on for `stop_delay` too.
+    let pid = relay.pid();
+    program::signal("TERM", pid);
+    fs::remove_dir(&log).expect("an empty folder");
+    program::signal("USR1", pid);
+    until_true("a new file during the stop", seconds(20), || log.exists());
+    program::signal("TERM", pid);
+    assert!(relay.wait_for_end().success(), "a graceful stop");
 }

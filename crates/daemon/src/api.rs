@@ -73,6 +73,9 @@ pub struct Status {
     pub version: String,
     /// The process id of the relay.
     pub pid: u32,
+    /// When it started, by its clock.
+    #[serde(default)]
+    pub started: String,
     /// Since the start.
     pub uptime_seconds: u64,
     /// Every configured listener and address.
@@ -525,6 +528,14 @@ pub struct SessionQuery {
 pub struct Reloaded {
     /// What somebody should look at all the same.
     pub warnings: Vec<String>,
+}
+
+/// The answer of `POST /v1/upgrade`. What is under way ends first; `started` of the status is
+/// another once the other program answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Upgrading {
+    /// The program that takes the place.
+    pub program: String,
 }
 
 /// The answer of a call that is refused or fails.

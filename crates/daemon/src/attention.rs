@@ -46,6 +46,8 @@ pub(crate) struct Attention {
     pub(crate) scanner_troubles: Vec<String>,
     /// What could not be served beside mail, a line each.
     pub(crate) absent: Vec<String>,
+    /// Why the last upgrade that was asked for did not begin.
+    pub(crate) upgrade_refused: Option<String>,
     /// The last reload failed, or one is waited for.
     pub(crate) is_reload_due: bool,
     /// Tracking rows that are lost, and what is wrong with their store at present.
@@ -77,6 +79,8 @@ impl Attention {
         let troubles = self.log_troubles.iter();
         let troubles = troubles.map(|why| format!("a log does not go out at present: {why}"));
         let reload = self.is_reload_due.then(|| RELOAD_DUE.to_owned());
+        let upgrade = self.upgrade_refused.as_ref();
+        let upgrade = upgrade.map(|why| format!("the last upgrade did not begin: {why}"));
         let tracked = lost(self.lost_rows);
         let tracked = tracked.map(|lost| format!("{lost} tracking rows are lost"));
         let store = self.tracking_trouble.as_ref();
@@ -89,7 +93,9 @@ impl Attention {
         lines.extend(self.senders.iter().take(SENDERS).cloned());
         let more = self.senders.len().saturating_sub(SENDERS);
         lines.extend((more > 0).then(|| format!("{more} more send too much")));
-        let told = [reload, old, full, log, rows, elsewhere, tracked, store];
+        let told = [
+            upgrade, reload, old, full, log, rows, elsewhere, tracked, store,
+        ];
         lines.extend(told.into_iter().flatten());
         lines.extend(troubles);
         lines.extend(self.absent.iter().cloned());
@@ -150,6 +156,7 @@ mod tests {
             scanner_troubles: vec!["the scanner clam does not answer at /x: gone".to_owned()],
             log_troubles: vec!["udp://192.0.2.1:514: refused".to_owned()],
             absent: vec!["there is no console".to_owned()],
+            upgrade_refused: Some("/bin/x config check: it ended with 1".to_owned()),
             is_reload_due: true,
             lost_rows: 8,
             tracking_trouble: Some("the disk is full".to_owned()),
@@ -163,6 +170,7 @@ mod tests {
         expected.extend(vec!["7 messages of user ann".to_owned(); SENDERS]);
         let further = [
             "2 more send too much",
+            "the last upgrade did not begin: /bin/x config check: it ended with 1",
             RELOAD_DUE,
             "the oldest mail has waited for 20 hours",
             "999 MB are free on the spool's disk, new mail leaves 500 MB free",

@@ -23,6 +23,7 @@ mod routes;
 mod sessions;
 mod track;
 mod transcripts;
+mod upgrade;
 mod without_attachments;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,10 +58,11 @@ use crate::api::{
     Reloaded, RestingRow, ScannerStatus, ShapeQuery, SiteRow, SpoolStatus, Status,
 };
 use crate::attention::Attention;
+use crate::doors::Doors;
 use crate::inbox::{self, Input};
 use crate::shared::Shared;
 use crate::watchdog::Silent;
-use crate::{log, storage, unix_socket, watchdog};
+use crate::{log, storage, watchdog};
 
 /// Messages in one answer, unless fewer are asked for.
 const PAGE_MESSAGES: usize = 1000;
@@ -81,8 +83,13 @@ const OWNER_ONLY: u32 = 0o600;
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the socket at `path` and serves the API there until aborted.
-pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::JoinHandle<()>> {
-    let socket = UnixListener::from_std(unix_socket::open(path, OWNER_ONLY)?)?;
+pub(crate) fn serve(
+    path: &Path,
+    api: &ControlApi,
+    doors: &Doors,
+) -> io::Result<tokio::task::JoinHandle<()>> {
+    let (socket, _) = doors.lasting_at(path, OWNER_ONLY)?;
+    let socket = UnixListener::from_std(socket)?;
     let router = api.router().layer(middleware::from_fn(actor::named));
     let service = router.into_make_service_with_connect_info::<Peer>();
     Ok(tokio::spawn(async move {
@@ -96,7 +103,7 @@ pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::Jo
 fn routes() -> Routes {
     let routes = with_observation(configuration::with_configuration(Routes::default()));
     let routes = protocol_files::with(log_lines::with(diagnose::with(routes)));
-    let routes = acme::with(with_console(routes));
+    let routes = upgrade::with(acme::with(with_console(routes)));
     with_strangers(with_quarantine(with_tracking(routes)))
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)
@@ -468,19 +475,18 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         log_troubles: log_troubles(&shared),
         scanner_troubles: scanners.iter().filter_map(scanner_trouble).collect(),
         absent: shared.absent().clone(),
+        upgrade_refused: shared.upgrades.refused(),
         is_reload_due: shared.reload_due.load(Ordering::Relaxed),
         lost_rows: tracked.map_or(0, |tracking| tracking.lost),
         tracking_trouble: tracked.and_then(|tracking| tracking.trouble.clone()),
     };
-    let alarms = match alarms {
-        Ok(alarms) => alarms.iter().map(|alarm| alarm_line(alarm, now)).collect(),
-        Err(silent) => vec![silent.to_string()],
-    };
+    let alarms = alarm_lines(alarms, now);
     let config = &active.setup.config;
     Ok(Json(Status {
         hostname: config.hostname.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
+        started: shared.start.to_string(),
         uptime_seconds: shared.started.elapsed().as_secs(),
         listeners: listeners(&shared, config).await,
         sessions: shared.services.pace.sessions(),
@@ -504,6 +510,14 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         attention: attention.lines(now.wall),
         warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
+}
+
+/// What has come to a stand, or that nobody can tell.
+fn alarm_lines(alarms: Result<Vec<Alarm>, Silent>, now: Moment) -> Vec<String> {
+    match alarms {
+        Ok(alarms) => alarms.iter().map(|alarm| alarm_line(alarm, now)).collect(),
+        Err(silent) => vec![silent.to_string()],
+    }
 }
 
 /// What is wrong with certificates by ACME.

@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{SockRef, Socket};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::activation::Given;
 use crate::arrival;
+use crate::doors::Doors;
 use crate::services::{Services, Stop};
 
-/// Connections that the system may hold until they are accepted.
-const BACKLOG: i32 = 1024;
 /// After an error of `accept` (usually: no file descriptors left), the listener waits this long
 /// instead of spinning.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -37,15 +35,14 @@ pub struct Bound {
     socket: StdListener,
 }
 
-/// Binds every listener of `config`, but for those in `open`, which are open already, and takes of
-/// what is `given` the sockets at their addresses.
+/// Opens a socket for every listener of `config`, but for those in `open`, which are open already.
 ///
 /// # Errors
 /// Says which address could not be bound, and what to look at. Nothing stays bound then.
 pub fn bind(
     config: &Config,
     open: &[(Arc<str>, SocketAddr)],
-    given: &mut Given,
+    doors: &Doors,
 ) -> Result<Vec<Bound>, String> {
     let mut bound = Vec::new();
     for listener in &config.listeners {
@@ -56,8 +53,7 @@ pub fn bind(
             {
                 continue;
             }
-            let socket = given.at(*asked).map_or_else(|| bind_one(*asked), Ok);
-            let socket = socket.map_err(|error| {
+            let socket = doors.listener(*asked).map_err(|error| {
                 let place = &listener.place;
                 format!(
                     "listener `{}` ({place}) cannot bind {asked}: {}",
@@ -75,22 +71,6 @@ pub fn bind(
         }
     }
     Ok(bound)
-}
-
-pub(crate) fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 pub(crate) fn advice(error: &io::Error, address: SocketAddr) -> String {
@@ -120,6 +100,8 @@ pub(crate) struct Listeners {
 struct Open {
     asked: SocketAddr,
     address: SocketAddr,
+    /// Open as long as this is, whether or not somebody accepts.
+    socket: Arc<TcpListener>,
     /// Under which listener's name it accepts; a reload may give it another.
     name: watch::Sender<Arc<str>>,
     task: JoinHandle<()>,
@@ -193,6 +175,16 @@ impl Listeners {
         addresses
     }
 
+    /// Copies of the sockets that are open.
+    ///
+    /// # Errors
+    /// The system lets us have no more descriptors.
+    pub(crate) fn sockets(&self) -> io::Result<Vec<Socket>> {
+        let open = self.open.iter();
+        open.map(|open| SockRef::from(&*open.socket).try_clone())
+            .collect()
+    }
+
     /// Starts to accept clients on these sockets, each socket in a task of its own.
     pub(crate) fn serve(&mut self, services: &Arc<Services>, ready: Vec<Ready>) {
         for Ready {
@@ -204,10 +196,12 @@ impl Listeners {
         {
             tracing::info!(listener = %name, %address, "listening");
             let (name, names) = watch::channel(name);
-            let task = tokio::spawn(accept(Arc::clone(services), names, socket));
+            let socket = Arc::new(socket);
+            let task = tokio::spawn(accept(Arc::clone(services), names, Arc::clone(&socket)));
             self.open.push(Open {
                 asked,
                 address,
+                socket,
                 name,
                 task,
             });
@@ -246,7 +240,9 @@ impl Listeners {
     pub(crate) async fn finished(&mut self) {
         let open = std::mem::take(&mut self.open);
         let closing = std::mem::take(&mut self.closing);
-        for task in open.into_iter().map(|open| open.task).chain(closing) {
+        // All are closed before one is waited for.
+        let open: Vec<_> = open.into_iter().map(|open| open.task).collect();
+        for task in open.into_iter().chain(closing) {
             // A fault in it was logged by its own panic; there is nothing left to wait for.
             let _ended = task.await;
         }
@@ -257,7 +253,7 @@ impl Listeners {
 async fn accept(
     services: Arc<Services>,
     mut names: watch::Receiver<Arc<str>>,
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
 ) {
     let mut stop = services.stop.subscribe();
     let mut sessions = JoinSet::new();

@@ -23,6 +23,7 @@ use spool::Health;
 use tokio::net::TcpListener;
 
 use self::census::Census;
+use crate::doors::Doors;
 use crate::listener;
 use crate::services::Stop;
 use crate::shared::Shared;
@@ -39,9 +40,9 @@ pub(crate) struct Monitoring {
 ///
 /// # Errors
 /// Says which address could not be bound, and what to look at.
-pub(crate) fn bind(config: &Config) -> Result<Vec<TcpListener>, String> {
+pub(crate) fn bind(config: &Config, doors: &Doors) -> Result<Vec<TcpListener>, String> {
     let bind = |address: &SocketAddr| {
-        let bound = listener::bind_one(*address).and_then(TcpListener::from_std);
+        let bound = doors.lasting(*address).and_then(TcpListener::from_std);
         bound.map_err(|error| {
             let advice = listener::advice(&error, *address);
             format!("metrics.bind cannot bind {address}: {advice}")

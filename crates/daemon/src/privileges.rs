@@ -55,6 +55,17 @@ fn no_such_user(user: &str, group: Option<&str>) -> String {
     )
 }
 
+/// Has a program that this process becomes keep the right to bind low ports, if this one has it: a
+/// user other than root loses it otherwise.
+pub(crate) fn outlive_exec() -> Result<(), caps::errors::CapsError> {
+    let right = Capability::CAP_NET_BIND_SERVICE;
+    if !geteuid().is_root() && caps::has_cap(None, CapSet::Permitted, right)? {
+        caps::raise(None, CapSet::Inheritable, right)?;
+        caps::raise(None, CapSet::Ambient, right)?;
+    }
+    Ok(())
+}
+
 /// Of all that root may do, binding low ports stays, so that a reload can open a new listener.
 fn keep_only_low_ports() -> Result<(), caps::errors::CapsError> {
     let kept: CapsHashSet = [Capability::CAP_NET_BIND_SERVICE].into_iter().collect();

@@ -31,6 +31,7 @@ use crate::control::ControlApi;
 use crate::devices::Devices;
 use crate::disk::Disk;
 use crate::dispatch;
+use crate::doors::Doors;
 use crate::health::look_after;
 use crate::inbox::Input;
 use crate::journal::{Journal, Observed, Tracking};
@@ -44,6 +45,7 @@ use crate::spans::Spans;
 use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
+use crate::upgrade::Next;
 use crate::watch::{Seen, watch};
 use crate::{
     acme, control, digests, kept, late, monitoring, observation, operations, outbound, pickup,
@@ -70,7 +72,7 @@ pub struct Relay {
 
 impl Relay {
     /// Starts a relay with this configuration, on sockets bound before: of its listeners, and the
-    /// submit socket, where it has one. Must be called within the
+    /// submit socket, where it has one; others are opened through `doors`. Must be called within the
     /// runtime.
     ///
     /// # Errors
@@ -80,9 +82,10 @@ impl Relay {
         spool: Arc<Local>,
         bound: Vec<Bound>,
         submit: Option<UnixListener>,
+        doors: Arc<Doors>,
         source: Source,
     ) -> Result<Self, StartError> {
-        let watched = monitoring::bind(&config)?;
+        let watched = monitoring::bind(&config, &doors)?;
         // Before anything is delivered.
         let pickup = match &config.local.pickup {
             Some(pickup) => Some((pickup.clone(), Folder::open(&pickup.directory, &*spool)?)),
@@ -126,11 +129,11 @@ impl Relay {
         let mut ending = local_ways(&services, pickup, submit)?;
         ending.push(tokio::spawn(late::screen(Arc::clone(&services))));
         report(&services.active());
-        let shared = Arc::new(Shared::new(services, listeners, source));
+        let shared = Arc::new(Shared::new(services, listeners, doors, source));
         let monitoring = Monitoring::new(Arc::clone(&shared));
         let api = ControlApi::new(Arc::clone(&shared), monitoring.router());
         let socket = shared.services.active().setup.config.control.socket.clone();
-        let control = control::serve(&socket, &api)
+        let control = control::serve(&socket, &api, &shared.doors)
             .map_err(|e| format!("the control socket cannot be opened: {e}"))?;
         let mut tasks = beside_mail(spool, &shared, seen);
         tasks.push(control);
@@ -149,8 +152,7 @@ impl Relay {
         })
     }
 
-    #[cfg(test)]
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -184,6 +186,17 @@ impl Relay {
         self.shared.services.active().setup.config.stop.delay
     }
 
+    /// The program after this one, with copies of all that listens.
+    ///
+    /// # Errors
+    /// Why it cannot have them.
+    pub(crate) async fn next(&self) -> Result<Next, String> {
+        let listeners = self.shared.listeners.lock().await.sockets();
+        let sockets = listeners.and_then(|sockets| self.shared.doors.handed_on(sockets));
+        let sockets = sockets.map_err(|e| format!("listening sockets cannot be handed on: {e}"));
+        self.shared.upgrades.next(sockets?)
+    }
+
     /// Stops gracefully. Gives back once everything is written and closed.
     pub async fn stop(self) {
         let Self {
@@ -196,6 +209,7 @@ impl Relay {
             watched,
             ending,
         } = self;
+        shared.doors.close();
         end(tasks).await;
         shared.services.stop.send_replace(Stop::Draining);
         let services = Arc::clone(&shared.services);

@@ -1,6 +1,7 @@
 //! The other end of the control socket: what the command line asks a running relay.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -11,6 +12,9 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::api::Refused;
+
+/// Between two questions, where nobody is there to answer.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A running relay, reached by its control socket.
 pub struct Remote {
@@ -52,6 +56,27 @@ impl Remote {
         self.ask(Method::GET, path, Bytes::new())
     }
 
+    /// `GET path` again and again, of whatever relay there `is` at the time, until an answer
+    /// `is_wanted`; `None` when there was none within `limit`.
+    pub fn wait_for<T: DeserializeOwned>(
+        is: impl Fn() -> Self,
+        path: &str,
+        limit: Duration,
+        is_wanted: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let begin = Instant::now();
+        loop {
+            let left = limit.checked_sub(begin.elapsed())?;
+            let answer = is().answer_within(Method::GET, path, Bytes::new(), Some(left));
+            let answer = answer.ok();
+            let answer = answer.and_then(|octets| serde_json::from_slice(&octets).ok());
+            match answer.filter(&is_wanted) {
+                Some(wanted) => return Some(wanted),
+                None => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
     /// `POST path` with `body` as JSON.
     ///
     /// # Errors
@@ -85,13 +110,28 @@ impl Remote {
     }
 
     fn answer(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, RemoteError> {
+        self.answer_within(method, path, body, None)
+    }
+
+    fn answer_within(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limit: Option<Duration>,
+    ) -> Result<Bytes, RemoteError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
+            .enable_all()
             .build()
             .map_err(|e| RemoteError::Unreachable(e.to_string()))?;
-        let (ok, answer) = runtime
-            .block_on(exchange(&self.socket, method, path, body))
-            .map_err(|e| self.unreachable(&*e))?;
+        let exchange = exchange(&self.socket, method, path, body);
+        let exchanged = runtime.block_on(async {
+            match limit {
+                None => exchange.await,
+                Some(limit) => tokio::time::timeout(limit, exchange).await?,
+            }
+        });
+        let (ok, answer) = exchanged.map_err(|e| self.unreachable(&*e))?;
         if ok {
             return Ok(answer);
         }

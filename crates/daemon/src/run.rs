@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use config::{Config, Diagnostic, Diagnostics, Severity};
 use nix::sys::signal::{SigSet, Signal as Number};
@@ -11,17 +12,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::level_filters::LevelFilter;
 
-use crate::activation::Given;
 use crate::beside::Beside;
+use crate::doors::Doors;
 use crate::relay::Relay;
-use crate::shared::Source;
+use crate::shared::{Shared, Source};
 use crate::start_error::StartError;
 use crate::storage::open_spool;
 use crate::submit::open_submit_socket;
-use crate::{listener, log, privileges, veiling};
+use crate::upgrade::Next;
+use crate::{listener, log, privileges, shared, veiling};
 
 /// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the log's file
-/// anew.
+/// anew, SIGUSR2 puts the program that now stands in our place there.
 ///
 /// Order matters: signals are held back first, as whoever sees an open port may send one; then
 /// sockets are bound as root, then root is given up, then threads are started.
@@ -36,18 +38,23 @@ pub fn run(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), St
         let why = "nothing to listen on: the configuration has no [listener]";
         return Err(StartError::Configuration(why.to_owned()));
     }
-    serve(config, source, beside)
+    match serve(config, source, beside)? {
+        None => Ok(()),
+        Some(next) => match next.go()? {},
+    }
 }
 
-fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), StartError> {
+/// Gives what goes on in our place, unless we were told to stop. All that we wrote is written then,
+/// and nothing is open but what goes on.
+fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<Option<Next>, StartError> {
     let held = hold_signals()?;
     raise_file_limit();
-    let mut given = Given::take()?;
-    let bound = listener::bind(&config, &[], &mut given)?;
+    let doors = Arc::new(Doors::take()?);
+    let bound = listener::bind(&config, &[], &doors)?;
     make_data_dir(&config.data_dir)?;
     let made = make_pickup_directory(&config)?;
-    let submit = open_submit_socket(&config)?;
-    let opened = beside.into_iter().map(|open| open(&config));
+    let submit = open_submit_socket(&config, &doors)?;
+    let opened = beside.into_iter().map(|open| open(&config, &doors));
     let beside = opened.collect::<Result<Vec<_>, _>>()?;
     privileges::drop_to(
         &config.user.name,
@@ -58,29 +65,29 @@ fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), Star
             .collect::<Vec<_>>(),
     )?;
     let _log_written_at_the_end = start_log(&config)?;
-    for address in given.left() {
-        tracing::warn!(%address, "systemd listens there, and no listener has this address: its clients get no answer");
-    }
-    drop(given);
+    shared::warn_of_unanswered(&doors, &config);
     let spool = open_spool(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("the runtime cannot start: {e}"))?;
     let served = runtime.block_on(async move {
+        let relay = Relay::start(config, spool, bound, submit, Arc::clone(&doors), source).await?;
+        doors.close_untaken();
         // On this thread, the only one that does not hold them back from now on.
-        let signals = Signals::take(&held)?;
-        let relay = Relay::start(config, spool, bound, submit, source).await?;
+        let mut signals = Signals::take(&held)?;
         let mut served = JoinSet::new();
         for serve in beside {
             served.spawn(serve(relay.api()));
         }
-        let signals = until_told(&relay, signals).await;
-        linger(&relay, signals).await;
+        let next = live(&relay, &mut signals, &held).await?;
         served.shutdown().await;
         relay.stop().await;
+        if next.is_some() && !signals.told_to_stop().await {
+            return Ok(next);
+        }
         tracing::info!("stopped");
-        Ok(())
+        Ok(None)
     });
     // What had to be written is. Whoever is still held up, by a disk that does not take rows or give
     // them, is not waited for.
@@ -100,6 +107,7 @@ fn hold_signals() -> Result<SigSet, String> {
         Number::SIGINT,
         Number::SIGHUP,
         Number::SIGUSR1,
+        Number::SIGUSR2,
     ];
     let set: SigSet = served.into_iter().collect();
     set.thread_block().map_err(unheard)?;
@@ -112,6 +120,7 @@ struct Signals {
     interrupt: Signal,
     hangup: Signal,
     reopen: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
@@ -124,9 +133,20 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
             reopen: listen(SignalKind::user_defined1())?,
+            upgrade: listen(SignalKind::user_defined2())?,
         };
         held.thread_unblock().map_err(unheard)?;
         Ok(signals)
+    }
+
+    /// Whether one to stop came that nobody has heeded yet.
+    async fn told_to_stop(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => true,
+            () = std::future::ready(()) => false,
+        }
     }
 }
 
@@ -176,30 +196,69 @@ fn start_log(config: &Config) -> Result<log::Guard, String> {
     log::start(level, &config.log, veil).map_err(|e| format!("log: {e}"))
 }
 
-/// Heeds signals until one of them says to stop.
-async fn until_told(relay: &Relay, mut signals: Signals) -> Signals {
+/// Heeds signals until the relay is to end; gives what goes on in its place.
+async fn live(
+    relay: &Relay,
+    signals: &mut Signals,
+    held: &SigSet,
+) -> Result<Option<Next>, StartError> {
     notify(&[sd_notify::NotifyState::Ready]);
-    loop {
-        tokio::select! {
-            _ = signals.hangup.recv() => reload(relay).await,
-            _ = signals.reopen.recv() => reopen_log(),
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
-        }
+    if let Some(next) = until_told(relay, signals).await {
+        // From now on they are for the program that comes; so is one to stop, which it heeds once it
+        // has started.
+        held.thread_block().map_err(unheard)?;
+        let path = next.program.path.display();
+        tracing::info!(program = %path, "upgrading: sessions and attempts under way end first");
+        notify(&[sd_notify::NotifyState::Reloading]);
+        return Ok(Some(next));
     }
     tracing::info!("stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
-    signals
+    linger(relay, signals).await;
+    Ok(None)
+}
+
+/// Heeds signals until one of them says to stop, or there is a program that takes our place.
+async fn until_told(relay: &Relay, signals: &mut Signals) -> Option<Next> {
+    let upgrades = &relay.shared().upgrades;
+    loop {
+        tokio::select! {
+            biased;
+            _ = signals.terminate.recv() => return None,
+            _ = signals.interrupt.recv() => return None,
+            _ = signals.hangup.recv() => reload(relay).await,
+            _ = signals.reopen.recv() => reopen_log(),
+            _ = signals.upgrade.recv() => {
+                tokio::spawn(upgrade(Arc::clone(relay.shared())));
+            }
+            () = upgrades.begun() => match relay.next().await {
+                Ok(next) => return Some(next),
+                Err(error) => tracing::error!(error, "no upgrade, everything goes on as before"),
+            }
+        }
+    }
+}
+
+/// Looks whether the program that stands in our place would start, and then has it begin.
+async fn upgrade(shared: Arc<Shared>) {
+    if shared.upgrades.look().await.is_ok() {
+        shared.upgrades.begin();
+    }
 }
 
 /// Goes on for `stop_delay`, not ready any more: whoever sends clients here has time to hear of it
 /// and send them elsewhere. A second signal to stop ends that.
-async fn linger(relay: &Relay, mut signals: Signals) {
-    let delay = relay.leave();
-    tokio::select! {
-        () = tokio::time::sleep(delay) => {}
-        _ = signals.terminate.recv() => {}
-        _ = signals.interrupt.recv() => {}
+async fn linger(relay: &Relay, signals: &mut Signals) {
+    let delay = tokio::time::sleep(relay.leave());
+    tokio::pin!(delay);
+    loop {
+        tokio::select! {
+            () = &mut delay => break,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload(relay).await,
+            _ = signals.reopen.recv() => reopen_log(),
+        }
     }
 }
 

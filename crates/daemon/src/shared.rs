@@ -8,21 +8,28 @@ use std::time::Instant;
 
 use config::{Config, Diagnostics, Disk, Files, Loaded};
 use engine::dispatch::Event;
+use mail::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::activation::Given;
 use crate::active::ActiveConfiguration;
+use crate::clock;
 use crate::diagnoses::Diagnoses;
+use crate::doors::Doors;
 use crate::inbox::{self, Input};
 use crate::listener::{self, Listeners};
 use crate::log;
 use crate::services::Services;
+use crate::upgrade::Upgrades;
 
 /// What the control socket reaches.
 pub(crate) struct Shared {
     pub(crate) services: Arc<Services>,
     pub(crate) listeners: Mutex<Listeners>,
     pub(crate) started: Instant,
+    /// The same by the system's clock.
+    pub(crate) start: Timestamp,
+    pub(crate) doors: Arc<Doors>,
+    pub(crate) upgrades: Upgrades,
     /// Held while pauses change, so that the queue manager hears of them in order.
     pub(crate) pausing: Mutex<()>,
     /// What is configured was read and is not in force.
@@ -54,11 +61,19 @@ pub type Reading = Result<Loaded, Diagnostics>;
 
 impl Shared {
     /// A relay that starts now.
-    pub(crate) fn new(services: Arc<Services>, listeners: Listeners, source: Source) -> Self {
+    pub(crate) fn new(
+        services: Arc<Services>,
+        listeners: Listeners,
+        doors: Arc<Doors>,
+        source: Source,
+    ) -> Self {
         Self {
             services,
             listeners: Mutex::new(listeners),
             started: Instant::now(),
+            start: clock::now(),
+            doors,
+            upgrades: Upgrades::new(source.file.clone()),
             pausing: Mutex::new(()),
             reload_due: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
@@ -122,7 +137,7 @@ impl Shared {
     fn put_in_force(&self, config: Config, listeners: &mut Listeners) -> Result<(), String> {
         let old = self.services.active();
         fixed_at_start(&old.setup.config, &config)?;
-        let bound = listener::bind(&config, &listeners.kept(&config), &mut Given::default())?;
+        let bound = listener::bind(&config, &listeners.kept(&config), &self.doors)?;
         let ready = listener::ready(bound).map_err(|e| e.to_string())?;
         let domains = self.services.spool.domains().map_err(|e| e.to_string())?;
         let active = Arc::new(ActiveConfiguration::new(config, Some(&old))?);
@@ -137,6 +152,7 @@ impl Shared {
         self.services.journal.configured(&active.setup.config);
         listeners.keep_only(&active.setup.config);
         listeners.serve(&self.services, ready);
+        warn_of_unanswered(&self.doors, &active.setup.config);
         // An agent that begins before this is heard does one job by the settings before, as those do
         // that are under way. Then nothing more is given to it.
         let reloaded = Event::Reloaded(Arc::clone(&active.setup));
@@ -163,6 +179,13 @@ fn fixed_at_start(old: &Config, new: &Config) -> Result<(), String> {
         Some(key) => Err(format!(
             "`{key}` cannot change while running: restart for it"
         )),
+    }
+}
+
+/// Says where somebody else listens for us in vain.
+pub(crate) fn warn_of_unanswered(doors: &Doors, config: &Config) {
+    for address in doors.unanswered(config) {
+        tracing::warn!(%address, "systemd listens there, and no listener has this address: its clients get no answer");
     }
 }
 

@@ -11,21 +11,27 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use crate::accounts::{account_named, group_named};
+use crate::doors::Doors;
 use crate::listener::{ACCEPT_PAUSE, report_fault, see_out};
+use crate::local_session;
 use crate::services::{Services, Stop};
-use crate::{local_session, unix_socket};
 
-/// Opens `submit.socket`, where the configuration has one, with its mode, group and owner. As root,
+/// Opens `submit.socket`, where the configuration has one and it is not open already, with its mode,
+/// group and owner. As root,
 /// who can give it to any group; the relay's account owns it, so that its next start can replace it.
 ///
 /// # Errors
 /// Says which step failed.
-pub fn open_submit_socket(config: &Config) -> Result<Option<StdListener>, String> {
+pub fn open_submit_socket(config: &Config, doors: &Doors) -> Result<Option<StdListener>, String> {
     let Some(submit) = &config.local.submit else {
         return Ok(None);
     };
     let failed = |error| format!("submit.socket: {error}");
-    let socket = unix_socket::open(&submit.socket, submit.mode).map_err(failed)?;
+    let opened = doors.lasting_at(&submit.socket, submit.mode);
+    let (socket, is_given) = opened.map_err(failed)?;
+    if is_given {
+        return Ok(Some(socket));
+    }
     let own = nix::unistd::geteuid();
     let user = account_named(&config.user.name).ok().flatten();
     let user = user.filter(|_| own.is_root()).map(|user| user.uid);

@@ -21,6 +21,7 @@ use tokio::time::sleep;
 use self::patience::{InTime, Patient};
 use self::places::Places;
 use crate::control::ControlApi;
+use crate::doors::Doors;
 use crate::listener::{self, ACCEPT_PAUSE};
 
 /// So long a connection may say nothing, take for a handshake or a header, or read nothing of what
@@ -35,12 +36,12 @@ const BUFFER_OCTETS_MAX: usize = 64 << 10;
 pub struct WebListener(std::net::TcpListener);
 
 impl WebListener {
-    /// Opens a socket at `address`.
+    /// Opens a socket at `address`, or takes the one that is open there already.
     ///
     /// # Errors
     /// Says which address could not be bound, and what to look at.
-    pub fn bind(address: SocketAddr) -> Result<Self, String> {
-        let bound = listener::bind_one(address).map_err(|error| {
+    pub fn bind(address: SocketAddr, doors: &Doors) -> Result<Self, String> {
+        let bound = doors.lasting(address).map_err(|error| {
             let advice = listener::advice(&error, address);
             format!("cannot bind {address}: {advice}")
         });

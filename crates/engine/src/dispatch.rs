@@ -205,22 +205,24 @@ impl Dispatch {
             }
             queue::Action::File(filed) if running => self.actions.push(Action::File(filed)),
             queue::Action::Hire { agent, job } if running => self.start(now, agent, job),
-            queue::Action::Give { agent, job } if running => {
+            // One that leaves at a stop has not failed with what it never heard of.
+            queue::Action::Give { agent, job } => {
                 if let Some(given) = self.agents.get_mut(&agent) {
                     let hurried = false;
                     *given = Some(Given {
                         job: job.clone(),
                         hurried,
                     });
-                    self.order(agent, Order::Give(Box::new(job)));
+                    if running {
+                        self.order(agent, Order::Give(Box::new(job)));
+                    }
                 }
             }
             queue::Action::Load { .. }
             | queue::Action::LoadBouncing(_)
             | queue::Action::LoadFiled(_)
             | queue::Action::File(_)
-            | queue::Action::Hire { .. }
-            | queue::Action::Give { .. } => {}
+            | queue::Action::Hire { .. } => {}
             queue::Action::Hurry { agent } => {
                 if let Some(Some(given)) = self.agents.get_mut(&agent) {
                     given.hurried = true;

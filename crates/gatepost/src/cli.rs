@@ -67,6 +67,11 @@ pub enum Command {
     Doctor(DoctorArguments),
     /// Make the running relay read its configuration again.
     Reload,
+    /// Put the program that now stands where the running relay was started from in its place. No
+    /// client is turned away: those that come meanwhile wait for their greeting, what is under way
+    /// ends first. A program that would not start with the configuration is refused, and everything
+    /// goes on as before. Exit 0: the new one answers, 1: it was refused, 75: it does not answer yet.
+    Upgrade,
     /// Show what the running relay does.
     Status {
         /// What it counts and measures, as Prometheus reads it.

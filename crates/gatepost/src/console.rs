@@ -2,15 +2,15 @@
 
 use config::{Config, Console, ConsoleBind};
 use console::{Console as Pages, Lifetimes, Settings};
-use daemon::{ControlApi, Served, WebListener};
+use daemon::{ControlApi, Doors, Served, WebListener};
 
 /// Opens the console's sockets; what serves them is called once the relay runs.
 ///
 /// # Errors
 /// An address that somebody wrote cannot be bound. Where nobody wrote one, another relay of this
 /// machine may have it: the status says so, and it is no reason not to carry mail.
-pub fn open(config: &Config) -> Result<Served, String> {
-    let (sockets, troubles) = sockets(&config.console)?;
+pub fn open(config: &Config, doors: &Doors) -> Result<Served, String> {
+    let (sockets, troubles) = sockets(&config.console, doors)?;
     let served: Vec<_> = sockets
         .into_iter()
         .map(|(socket, is_encrypted)| (socket, settings(config, is_encrypted)))
@@ -26,9 +26,9 @@ pub fn open(config: &Config) -> Result<Served, String> {
 ///
 /// # Errors
 /// An address cannot be bound.
-pub fn open_links(config: &Config) -> Result<Served, String> {
+pub fn open_links(config: &Config, doors: &Doors) -> Result<Served, String> {
     let open = |bind: &ConsoleBind| {
-        let socket = WebListener::bind(bind.address);
+        let socket = WebListener::bind(bind.address, doors);
         let socket = socket.map_err(|why| format!("quarantine.link_bind {why}"));
         Ok((socket?, bind.tls))
     };
@@ -49,10 +49,10 @@ pub fn open_links(config: &Config) -> Result<Served, String> {
 /// Those that are open, each with whether it is served by TLS; and why others are not.
 type Sockets = (Vec<(WebListener, bool)>, Vec<String>);
 
-fn sockets(console: &Console) -> Result<Sockets, String> {
+fn sockets(console: &Console, doors: &Doors) -> Result<Sockets, String> {
     let (mut sockets, mut troubles) = (Vec::new(), Vec::new());
     for bind in &console.binds {
-        match WebListener::bind(bind.address) {
+        match WebListener::bind(bind.address, doors) {
             Ok(socket) => sockets.push((socket, bind.tls)),
             Err(why) if console.is_default => {
                 troubles.push(format!(

@@ -40,6 +40,7 @@ mod test_delivery;
 mod test_dns;
 mod trace;
 mod track;
+mod upgrade;
 mod user_commands;
 
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Command::Init(arguments) => init::command(&cli, arguments),
         Command::Doctor(arguments) => doctor::command(&cli, arguments),
         Command::Reload => status::reload(&cli),
+        Command::Upgrade => upgrade::upgrade(&cli),
         Command::Status { metrics, ready } => status::command(&cli, *metrics, *ready),
         Command::Version => output::version(&cli),
         Command::Config { verb } => config_commands::command(&cli, verb),

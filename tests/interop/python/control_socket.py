@@ -340,5 +340,8 @@ for method, path in (("GET", "/v1/nothing"), ("DELETE", "/v1/status")):
 # RFC 9110 section 15.5.6: a method that is not there is refused with those that are.
 assert allowed.pop() == "GET,HEAD", allowed
 
+# The last one: another program answers from then on.
+call("post", "/v1/upgrade", 200)
+
 described = {(method, path) for path, calls in description["paths"].items() for method in calls}
 assert tried == described, f"not tried here: {described - tried}"

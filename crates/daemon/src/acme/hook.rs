@@ -1,21 +1,11 @@
-//! The program that writes and removes records for dns-01. Not by a shell, and not for ever.
+//! The program that writes and removes records for dns-01.
 
-use std::io;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
-/// Of what it says when it fails, so many octets are told.
-const WORDS_MAX: u64 = 600;
-
-/// So long the last of it may take after its end.
-const WORDS_WAIT: Duration = Duration::from_secs(1);
+use crate::called;
 
 /// Where it finds the programs that it calls.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,82 +20,24 @@ pub(super) async fn call(
     [verb, record, text]: [&str; 3],
     limit: Duration,
 ) -> Result<(), String> {
-    let shown = hook.display();
     let mut command = Command::new(hook);
     command
         .args([verb, record, text])
         .env_clear()
         .env("PATH", PATH)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("{shown} cannot be called: {error}"))?;
-    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
-    let mut said = Vec::new();
-    let ended = timeout(limit, ended(&mut child, &mut said)).await;
-    if ended.is_ok() {
-        group.0 = None;
-    }
-    let failure = match ended {
-        Ok(Ok(status)) if status.success() => return Ok(()),
-        Ok(Ok(status)) => ending(status),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("it took longer than {} seconds", limit.as_secs()),
-    };
-    let said = String::from_utf8_lossy(&said);
-    let said = mail::escaped(said.trim()).to_string();
-    Err(format!("{shown} {verb} {record}: {failure}: {said}"))
-}
-
-/// A program and all that it has called, which are killed with this: their time is over, or the relay
-/// stops. `None` once it has ended.
-struct Group(Option<i32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _gone = self
-            .0
-            .map(|group| killpg(Pid::from_raw(group), Signal::SIGKILL));
-    }
-}
-
-/// Waits for its end, and gathers the first of what it says.
-async fn ended(child: &mut Child, said: &mut Vec<u8>) -> io::Result<ExitStatus> {
-    let stderr = child.stderr.take();
-    let listening = async {
-        if let Some(stderr) = stderr {
-            let mut first = stderr.take(WORDS_MAX);
-            let _told_as_far_as_it_went = first.read_to_end(said).await;
-            let _drained = tokio::io::copy(&mut first.into_inner(), &mut tokio::io::sink()).await;
-        }
-    };
-    tokio::pin!(listening);
-    tokio::select! {
-        () = &mut listening => child.wait().await,
-        status = child.wait() => {
-            // What it has left running may hold its output open for ever.
-            let _heard = timeout(WORDS_WAIT, listening).await;
-            status
-        }
-    }
-}
-
-fn ending(status: ExitStatus) -> String {
-    match status.code() {
-        Some(code) => format!("it ended with {code}"),
-        None => "it was killed".to_owned(),
-    }
+        .current_dir("/");
+    let called = called::call(&mut command, limit).await;
+    called.map_err(|why| format!("{} {verb} {record}: {why}", hook.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+
+    use nix::sys::signal::Signal;
+    use nix::unistd::Pid;
+    use tokio::time::timeout;
 
     use super::*;
 

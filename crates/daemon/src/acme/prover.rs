@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::hook;
-use crate::brief_http;
 use crate::listener::{self, ACCEPT_PAUSE};
+use crate::{brief_http, tcp_socket};
 
 /// A handshake takes no longer.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
@@ -87,7 +87,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::from_std(listener::bind_one(address)?)
+    TcpListener::from_std(tcp_socket::open(address)?)
 }
 
 impl AcmeProver for Prover {

@@ -25,7 +25,11 @@ const WORD_CHARACTERS_MAX: usize = 2_000;
 pub(super) struct Act {
     actor: Actor,
     row: Arc<Mutex<AuditRow>>,
+    afterwards: Arc<Mutex<Option<Afterwards>>>,
 }
+
+/// What is done once an act is written down.
+type Afterwards = Box<dyn FnOnce() + Send>;
 
 impl Act {
     fn new(actor: Actor, path: &str) -> Self {
@@ -37,6 +41,7 @@ impl Act {
         Self {
             actor,
             row: Arc::new(Mutex::new(row)),
+            afterwards: Arc::default(),
         }
     }
 
@@ -63,6 +68,24 @@ impl Act {
     /// To what it is done.
     pub(super) fn on(&self, what: impl Display) {
         self.row().what = Some(bounded(&what.to_string()));
+    }
+
+    /// What it begins, which must not come before it is written down: the end of this process.
+    pub(super) fn afterwards(&self, then: impl FnOnce() + Send + 'static) {
+        *self.kept() = Some(Box::new(then));
+    }
+
+    fn begin(&self) {
+        let then = self.kept().take();
+        if let Some(then) = then {
+            then();
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Afterwards>> {
+        self.afterwards
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To how many it was done.
@@ -128,6 +151,7 @@ pub(super) async fn written(
     let response = next.run(request).await;
     let row = act.ended(&response);
     write(log, row).await;
+    act.begin();
     response
 }
 

@@ -1,6 +1,7 @@
 //! How many clients a whole relay lets in at one time, seen from outside.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Delivery, Environment};
@@ -9,7 +10,7 @@ use tls::{Connector, How, Stream, TlsError};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::{Given, Relay, bind, fixed_source, open_spool};
+use crate::{Doors, Relay, bind, fixed_source, open_spool};
 
 /// No handshake here takes this long.
 const LONG: Duration = Duration::from_secs(30);
@@ -26,8 +27,9 @@ async fn relay(listener: &str) -> (Relay, SocketAddr, tempfile::TempDir) {
     let config = config::parse("gatepost.toml", &text, &Environment::default());
     let config = config.map_err(|wrong| wrong.to_string()).unwrap().config;
     let spool = open_spool(&config).unwrap();
-    let bound = bind(&config, &[], &mut Given::default()).unwrap();
-    let relay = Relay::start(config, spool, bound, None, fixed_source()).await;
+    let doors = Arc::<Doors>::default();
+    let bound = bind(&config, &[], &doors).unwrap();
+    let relay = Relay::start(config, spool, bound, None, doors, fixed_source()).await;
     let relay = relay.unwrap();
     let (_, address) = relay.addresses().await[0].clone();
     (relay, address, directory)

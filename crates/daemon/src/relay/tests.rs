@@ -58,7 +58,7 @@ impl RelayFiles {
         };
         let config = self.config();
         let spool = open_spool(&config).unwrap();
-        Relay::start(config, spool, Vec::new(), None, source)
+        Relay::start(config, spool, Vec::new(), None, Arc::default(), source)
             .await
             .unwrap()
     }

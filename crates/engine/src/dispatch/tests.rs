@@ -274,3 +274,24 @@ fn while_stopping_nothing_new_goes_out() {
     let first = to_commit(&mut dispatch);
     assert!(first.is_some(), "the attempt that was cut off is told of");
 }
+
+/// It has not failed: the next start sends it, with no try counted.
+#[test]
+fn what_a_leaving_agent_is_not_told_at_a_stop_waits_as_it_did() {
+    let mut dispatch = dispatch();
+    let mut first = message(1, &["bob@a.example"]);
+    first.recipients[0].parameters.notify = None;
+    dispatch.handle(NOW, stored(&first));
+    let agent = started(&mut dispatch).id();
+    dispatch.handle(NOW, Event::Stop(Stop::Draining));
+    dispatch.handle(NOW, stored(&message(2, &["cat@a.example"])));
+    dispatch.handle(NOW, delivered(agent));
+    let (number, settlement) = to_commit(&mut dispatch).unwrap();
+    assert_eq!(settlement.id, id(1));
+    let in_order = true;
+    dispatch.handle(NOW, Event::AgentLeft { agent, in_order });
+    let commit = Commit::Applied { recipients: 1 };
+    dispatch.handle(NOW, Event::Committed { number, commit });
+    assert!(to_commit(&mut dispatch).is_none());
+    assert!(dispatch.is_done());
+}

@@ -3,9 +3,10 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use config::{Disk, Environment, Files};
-use daemon::{Relay, Source, WebListener};
+use daemon::{Doors, Relay, Source, WebListener};
 use sign_in::{NewUser, UserFile};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -61,7 +62,8 @@ impl Stage {
         let grey = Server::start(([127, 0, 0, 12], port).into(), true)
             .await
             .map_err(text)?;
-        let pages = WebListener::bind(([127, 0, 0, 1], 0).into())?;
+        let doors = Arc::<Doors>::default();
+        let pages = WebListener::bind(([127, 0, 0, 1], 0).into(), &doors)?;
         let console = pages.address().map_err(text)?;
         let outside = [dns_address, exchange.address(), console];
         let configuration = configuration(directory.path(), outside, port);
@@ -71,14 +73,14 @@ impl Stage {
         let loaded = load(&Disk).map_err(|diagnostics| diagnostics.to_string())?;
         add_user(&loaded.config.auth.users_file)?;
         let spool = daemon::open_spool(&loaded.config)?;
-        let bound = daemon::bind(&loaded.config, &[], &mut daemon::Given::default())?;
+        let bound = daemon::bind(&loaded.config, &[], &doors)?;
         let settings = crate::console::settings(&loaded.config, false);
         let lifetimes = crate::console::lifetimes(&loaded.config);
         let source = Source {
             file: Some(directory.path().join("gatepost.toml")),
             load: Box::new(load),
         };
-        let running = Relay::start(loaded.config, spool, bound, None, source)
+        let running = Relay::start(loaded.config, spool, bound, None, doors, source)
             .await
             .map_err(|why| why.to_string())?;
         let router = console::Console::new(running.api(), lifetimes).router(settings);
