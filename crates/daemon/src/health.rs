@@ -45,7 +45,7 @@ pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
         if lost_by_now > lost {
             tracing::warn!(
                 lines = lost_by_now - lost,
-                "log lines were lost: nobody read the log"
+                "log lines were lost: what takes them is full, slow or away"
             );
             lost = lost_by_now;
         }

@@ -3,8 +3,8 @@
 //! well, for whoever looks at them through the control socket.
 //!
 //! Whoever reads the log may stand still for a while, but mail goes on: past a named number of
-//! waiting lines further ones are lost, counted, and the count is logged once there is room
-//! ([`lost_lines`]). Strings are written in quotes with controls escaped, so no CR, LF or ESC from
+//! waiting lines further ones are lost, as are those that a full disk does not take; they are
+//! counted, and the count is logged once there is room ([`lost_lines`]). Strings are written in quotes with controls escaped, so no CR, LF or ESC from
 //! a peer reaches a terminal or forges a line.
 
 mod journald;
@@ -15,6 +15,7 @@ mod veiled;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -41,12 +42,15 @@ const LINES_WAITING_MAX: usize = 32_768;
 const GATHERING: Duration = Duration::from_millis(5);
 
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+/// Lines that came to the writing thread, and could not be written.
+static UNWRITTEN: AtomicUsize = AtomicUsize::new(0);
 /// The file that is written to, when it is one.
 static FILE: OnceLock<Reopened> = OnceLock::new();
 
-/// How many lines have been lost since the start, because nobody read the log.
+/// How many lines have been lost since the start, because nobody read the log, or it had no room.
 pub fn lost_lines() -> usize {
-    LOST.get().map_or(0, ErrorCounter::dropped_lines)
+    let waited_in_vain = LOST.get().map_or(0, ErrorCounter::dropped_lines);
+    waited_in_vain + UNWRITTEN.load(Ordering::Relaxed)
 }
 
 /// Opens the log's file anew under its name: who moves it away (logrotate) gets a new one, and the
@@ -101,7 +105,10 @@ impl LogFile {
 
     /// What was said before goes to the file before, if it takes it.
     fn go_on_in(&mut self, file: File) {
-        let _written = self.file.flush();
+        if self.file.flush().is_err() {
+            let left = self.file.buffer().iter().filter(|octet| **octet == b'\n');
+            UNWRITTEN.fetch_add(left.count(), Ordering::Relaxed);
+        }
         self.octets = file.metadata().map_or(0, |facts| facts.len());
         self.file = BufWriter::with_capacity(BUFFER_OCTETS, file);
     }
@@ -173,7 +180,11 @@ struct Gathered<W>(W);
 
 impl<W: Write> Write for Gathered<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write(line)
+        let written = self.0.write(line);
+        if written.is_err() {
+            UNWRITTEN.fetch_add(1, Ordering::Relaxed);
+        }
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -300,6 +311,7 @@ mod tests {
 
     #[test]
     fn a_file_that_takes_nothing_any_more_makes_room_for_the_next_one() {
+        let lost = lost_lines();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gatepost.log");
         fs::write(&path, "line 0\n").unwrap();
@@ -313,6 +325,14 @@ mod tests {
         let before = folder.path().join("gatepost.log.1");
         assert_eq!(read_to_string(&before).unwrap(), "line 2\nline 3\n");
         assert_eq!(read_to_string(&path).unwrap(), "line 4\n");
+        assert_eq!(lost_lines() - lost, 1);
+        // Without a next one, what there is no room for is lost, and counted.
+        let full = append_to(Path::new("/dev/full")).unwrap();
+        let mut log = Gathered(BufWriter::with_capacity(16, full));
+        let written = (1..5).map(|number| log.write(format!("line {number}\n").as_bytes()));
+        let written: Vec<bool> = written.map(|written| written.is_ok()).collect();
+        assert_eq!(written, [true, true, false, false]);
+        assert_eq!(lost_lines() - lost, 3);
     }
 
     #[test]
