@@ -118,3 +118,44 @@ fn new_mail_goes_before_retries_and_these_have_their_turns() {
             .all(|five| five.iter().any(|is_new| !is_new))
     );
 }
+
+/// The turn of the retries is that of the one that has waited longest, whatever its number.
+#[test]
+fn one_of_five_is_the_oldest_retry() {
+    const RETRIES: u128 = 20;
+    let mut world = world(10, 1);
+    world.servers(|job, now| {
+        let is_down = now.since(harness::START) < Duration::from_secs(30);
+        let outcome = if is_down {
+            harness::deferred(mail::Scope::Message)
+        } else {
+            harness::delivered()
+        };
+        harness::all(job, &outcome)
+    });
+    // Tried again after a minute; the oldest has the highest number.
+    for n in (0..RETRIES).rev() {
+        store(&mut world, n, 1, "site");
+        world.run(SLOT);
+    }
+    world.run(Duration::from_secs(40));
+    assert_eq!(world.sent.len(), RETRIES as usize, "each was tried once");
+    // More than goes while the retries have their turns, so that most of them wait side by side.
+    store(&mut world, 10_000, 200, "site");
+    world.run(Duration::from_secs(150));
+    let order = world.sent[RETRIES as usize..]
+        .iter()
+        .map(|(_, (id, _), _)| *id);
+    let order: Vec<mail::QueueId> = order.collect();
+    let is_new = |id: &mail::QueueId| *id >= harness::id(10_000);
+    let retries: Vec<_> = order.iter().filter(|id| !is_new(id)).copied().collect();
+    let oldest_first: Vec<_> = (0..RETRIES).rev().map(harness::id).collect();
+    assert_eq!(retries, oldest_first);
+    // From the first on, four new ones stand between two of them.
+    let first = order.iter().position(|id| !is_new(id)).unwrap();
+    let turns = order[first..].chunks(5).take(RETRIES as usize);
+    for turn in turns {
+        let kinds: Vec<bool> = turn.iter().map(is_new).collect();
+        assert_eq!(kinds, [false, true, true, true, true]);
+    }
+}
