@@ -66,6 +66,12 @@ impl Dovecot {
             .collect()
     }
 
+    /// Connections to LMTP so far.
+    pub fn connections(&self) -> usize {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        log.matches(": Connect from ").count()
+    }
+
     fn run(users: &str, config: impl FnOnce(&str) -> String) -> Dovecot {
         need_root("Dovecot's master process does");
         let folder = TempDir::new().expect("a temporary folder");

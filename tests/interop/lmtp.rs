@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use crate::client::{message, submit};
+use crate::client::{Dialogue, message, submit};
 use crate::dovecot::Dovecot;
 use crate::mailman::Mailman;
 use crate::network::Network;
@@ -70,6 +70,84 @@ fn dovecot_answers_for_each_recipient() {
     };
     assert_eq!(test("bob@box.test", 0)["stages"]["EHLO"], "LHLO");
     assert_eq!(test("nobody@box.test", 1)["failed_at"], "RCPT");
+}
+
+/// Dovecot refuses a parameter that its LHLO does not offer, DSN's among them: what was wished for is
+/// then kept here, and told of from here.
+#[test]
+fn dovecot_gets_no_parameter_that_it_does_not_offer() {
+    let network = Network::new();
+    let address = network.mail_server();
+    let dovecot = Dovecot::lmtp(address, &[("bob@box.test", PLENTY)]);
+    let mut direct = Dialogue::open(network.permitted(), address);
+    let offered = direct.ask("LHLO client.test", 250).lines;
+    assert!(!offered.iter().any(|line| line == "DSN"), "{offered:?}");
+    let reply = direct.say("MAIL FROM:<ann@client.test> RET=HDRS");
+    assert!(reply.is_refusal(), "{}", reply.text());
+
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    let config = config(address, &notices, "protocol = \"lmtp\"");
+    let relay = Relay::start(network, &config);
+    let mut client = Dialogue::ready(relay.network.permitted(), relay.address());
+    client.ask(
+        "MAIL FROM:<ann@client.test> BODY=8BITMIME SIZE=200 RET=HDRS ENVID=a+2Bb",
+        250,
+    );
+    client.ask(
+        "RCPT TO:<bob@box.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob+2Bx@else.test",
+        250,
+    );
+    client.ask("DATA", 354);
+    client.send(message("wishes").as_bytes());
+    client.ask(".", 250);
+    let notice = notices.wait_where("a notice", |one| one.to == ["ann@client.test"]);
+    let notice = notice.text();
+    for line in [
+        "Original-Envelope-Id: a+b\r\n",
+        "Original-Recipient: rfc822;bob+x@else.test\r\n",
+        "Action: relayed\r\n",
+    ] {
+        assert!(notice.contains(line), "{line:?} in {notice}");
+    }
+    relay.wait_until_empty();
+    let mailbox = dovecot.mailbox("bob@box.test");
+    assert_eq!(mailbox.len(), 1);
+    assert!(mailbox[0].contains("Subject: wishes"), "{mailbox:?}");
+}
+
+/// With nobody left there is no DATA: the connection goes on with the next message.
+#[test]
+fn a_message_whose_only_recipient_dovecot_refuses_leaves_the_connection_usable() {
+    let network = Network::new();
+    let address = network.mail_server();
+    let dovecot = Dovecot::lmtp(address, &[("bob@box.test", PLENTY)]);
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    let more = "protocol = \"lmtp\"\nmax_connections = 1";
+    let relay = Relay::start(network, &config(address, &notices, more));
+    // All are there before the first of them goes.
+    relay.command(&["queue", "pause"]).expect_code(0);
+    send(&relay, &["nobody@box.test"], "refused");
+    send(&relay, &["bob@box.test"], "next");
+    send(&relay, &["noone@box.test"], "refused-too");
+    send(&relay, &["bob@box.test"], "last");
+    let before = dovecot.connections();
+    relay.command(&["queue", "resume"]).expect_code(0);
+    for nobody in ["nobody@box.test", "noone@box.test"] {
+        let bounce = notices.wait_where("a bounce", |one| {
+            one.to == ["ann@client.test"] && one.text().contains(nobody)
+        });
+        let bounce = bounce.text();
+        assert!(bounce.contains("550 5.1.1"), "{bounce}");
+    }
+    relay.wait_until_empty();
+    let mut subjects = dovecot.mailbox("bob@box.test");
+    subjects.retain(|text| {
+        ["next", "last"]
+            .iter()
+            .any(|one| text.contains(&format!("Subject: {one}\n")))
+    });
+    assert_eq!(subjects.len(), 2, "{subjects:?}");
+    assert_eq!(dovecot.connections() - before, 1);
 }
 
 #[test]
