@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::network::Network;
 use crate::program::{self, Ran};
 use crate::relay::{Relay, binary};
-use crate::server::{Received, RecordingServer};
+use crate::server::{Conduct, Received, RecordingServer};
 use crate::wait::{seconds, until_true};
 
 /// `nobody`, as Debian has it.
@@ -28,8 +28,13 @@ struct Machine {
 
 impl Machine {
     fn new() -> Machine {
+        Machine::before(Conduct::default())
+    }
+
+    /// Its mail goes to a server of this conduct.
+    fn before(conduct: Conduct) -> Machine {
         let network = Network::new();
-        let server = RecordingServer::start(network.mail_server());
+        let server = RecordingServer::start_with(network.mail_server(), conduct);
         let relay = Relay::prepare(network, "");
         let machine = Machine { relay, server };
         // Everybody may reach it.
@@ -218,6 +223,44 @@ fn a_call_hands_in_a_message_or_says_why_not() {
         .call(&["-v", "-i", "bob@far.test"], &letter("verbose"))
         .expect_code(0);
     assert!(verbose.err.contains("250 2.0.0"), "{}", verbose.err);
+}
+
+/// -N, -R and -V, with their values apart or joined, reach a server that offers DSN (RFC 3461).
+#[test]
+fn wishes_for_notices_reach_the_next_server() {
+    let mut machine = Machine::before(Conduct {
+        extensions: &["8BITMIME", "DSN"],
+        ..Conduct::default()
+    });
+    machine.relay.run();
+    let call = |options: &[&str], subject: &str| {
+        let arguments = [&["-i"], options, &["bob@far.test"]].concat();
+        machine.call(&arguments, &letter(subject)).expect_code(0);
+        let arrived = machine.arrived(subject);
+        let words = |text: &str| -> Vec<String> {
+            let text = text.to_uppercase();
+            let words = text.split_whitespace().map(str::to_owned);
+            words
+                .filter(|word| {
+                    ["RET=", "ENVID=", "NOTIFY="]
+                        .iter()
+                        .any(|key| word.starts_with(key))
+                })
+                .collect()
+        };
+        (words(&arrived.parameters), words(&arrived.about.join(" ")))
+    };
+    let apart = ["-N", "success,delay", "-R", "hdrs", "-V", "job+2B7"];
+    let (of_message, of_recipient) = call(&apart, "apart");
+    // In xtext, as callers write it: a plus sign goes by its code.
+    assert_eq!(of_message, ["RET=HDRS", "ENVID=JOB+2B7"]);
+    assert_eq!(of_recipient, ["NOTIFY=SUCCESS,DELAY"]);
+    let joined = ["-Nnever", "-Rfull", "-Vjob8"];
+    let (of_message, of_recipient) = call(&joined, "joined");
+    assert_eq!(of_message, ["RET=FULL", "ENVID=JOB8"]);
+    assert_eq!(of_recipient, ["NOTIFY=NEVER"]);
+    let (of_message, of_recipient) = call(&[], "none");
+    assert!(of_message.is_empty() && of_recipient.is_empty());
 }
 
 #[test]
