@@ -94,7 +94,7 @@ impl Walk<'_> {
         // As in a path of Windows.
         let is_escape = error.message().starts_with("missing escaped value");
         let label = if is_escape {
-            "text with backslashes stands in single quotes: 'C:\\path'"
+            "text with backslashes stands in single quotes, as 'a\\b'; a path is one of this machine, as \"/srv/pickup\""
         } else {
             ""
         };

@@ -294,7 +294,23 @@ fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') {
         return Err("a path is not empty and holds no NUL".into());
     }
+    if let Some(here) = without_drive(text) {
+        return Err(format!(
+            "a path of Windows: write where it is on this machine, as \"{here}\""
+        ));
+    }
     Ok(text.into())
+}
+
+/// A path of Windows that begins with a drive (`C:\x`) or a machine (`\\a\x`), as it is written here.
+/// Taken as it stands it would be a file of that whole name beside the configuration.
+fn without_drive(text: &str) -> Option<String> {
+    let rest = match text.as_bytes() {
+        [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic() => text.get(2..)?,
+        [b'\\', b'\\', ..] => text.get(1..)?,
+        _ => return None,
+    };
+    Some(rest.replace('\\', "/"))
 }
 
 fn secret(text: &str) -> Result<Secret, String> {

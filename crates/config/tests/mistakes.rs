@@ -774,7 +774,23 @@ fn words_of_others_and_forms_of_windows_are_met_with_help() {
     for (text, help) in [
         (
             "[pickup]\ndirectory = \"C:\\inetpub\\mailroot\"",
-            "text with backslashes stands in single quotes: 'C:\\path'",
+            "text with backslashes stands in single quotes, as 'a\\b'; a path is one of this machine",
+        ),
+        (
+            "[pickup]\ndirectory = 'C:\\inetpub\\mailroot\\Pickup'",
+            "a path of Windows: write where it is on this machine, as \"/inetpub/mailroot/Pickup\"",
+        ),
+        (
+            "[domain.\"a.test\"]\ntype = \"local\"\ndrop_directory = \"d:/Drop\"",
+            "write where it is on this machine, as \"/Drop\"",
+        ),
+        (
+            "data_dir = '\\\\files\\relay\\queue'",
+            "write where it is on this machine, as \"/files/relay/queue\"",
+        ),
+        (
+            "[tls]\ncertificate = 'C:\\tls\\relay.pem'",
+            "write where it is on this machine, as \"/tls/relay.pem\"",
         ),
         (
             "[listener]\nbind = \"0.0.0.0:25\"",
