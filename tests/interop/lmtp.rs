@@ -290,3 +290,37 @@ fn one_recipient_a_transaction_for_a_server_that_answers_once() {
     let taken: Vec<Value> = aiosmtpd.entries("to");
     assert_eq!(taken.len(), 2, "{taken:?}");
 }
+
+/// Who has an answer is through as soon as the next one is late; the others are then sent alone, so
+/// that each of them gets one.
+#[test]
+fn a_server_that_answers_once_is_not_waited_for_long_and_keeps_what_it_said() {
+    let network = Network::new();
+    let aiosmtpd = Script::lmtp(network.mail_server());
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    let more = "protocol = \"lmtp\"\nreply_timeout = \"1s\"\n[queue]\nretry = [\"1h\"]";
+    let relay = Relay::start(network, &config(aiosmtpd.address, &notices, more));
+    let to = ["bob@box.test", "carol@box.test", "dora@box.test"];
+    send(&relay, &to, "together");
+    for unanswered in ["carol@box.test", "dora@box.test"] {
+        let heard = relay.wait_for_deferral(unanswered);
+        let words = "451 4.4.1 No answer in time after 1 of 3 replies";
+        assert!(heard.contains(words), "{heard}");
+    }
+    let waiting = relay.queue();
+    assert!(
+        waiting.len() == 2 && waiting.iter().all(|row| row["to"] != "bob@box.test"),
+        "{waiting:?}"
+    );
+
+    let id = waiting[0]["id"].as_str().expect("an id");
+    relay.command(&["queue", "retry", id]).expect_code(0);
+    relay.wait_until_empty();
+    let taken: Vec<Value> = aiosmtpd.entries("to");
+    let together = to.map(Value::from).to_vec();
+    let alone = to[1..].iter().map(|one| Value::from(vec![*one]));
+    let expected: Vec<Value> = std::iter::once(together.into()).chain(alone).collect();
+    let told: Vec<Value> = taken.iter().map(|entry| entry["to"].clone()).collect();
+    assert_eq!(told, expected);
+    assert_eq!(notices.count(), 0);
+}

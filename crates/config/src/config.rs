@@ -1087,8 +1087,8 @@ pub struct Delivery {
     pub protocol: Protocol,
     /// Recipients in one transaction; `None`: as many as SMTP allows.
     pub recipients_max: Option<u32>,
-    /// How long its hosts may take over each step before the message is with them; `None`: as RFC
-    /// 5321 has it.
+    /// How long its hosts may take over each step before the message is with them, and over each
+    /// answer of LMTP after the first; `None`: as RFC 5321 has it.
     pub reply_timeout: Option<Duration>,
     /// They are the filter to which messages go before they go on, and are told where each came from.
     pub is_filter: bool,

@@ -426,8 +426,9 @@ section! {
         "hours" HOURS: Option<Vec<Item<HoursSpan>>> = &Optional(OneOrMany(values::HOURS));
         /// How long a connection may take to open. Default: outbound.timeout.
         "timeout" TIMEOUT: Option<Duration> = &Optional(values::DURATION) => site.timeout;
-        /// How long its hosts may take over each step until a message is with them. Default: 5m for
-        /// the greeting and commands, 2m to shake hands and for DATA, 3m for each piece of content.
+        /// How long its hosts may take over each step until a message is with them, and by LMTP over
+        /// each answer after the first. Default: 5m for the greeting and commands, 2m to shake hands
+        /// and for DATA, 3m for each piece of content, 30s for each such answer.
         "reply_timeout" REPLY_TIMEOUT: Option<Duration> = &Optional(values::DURATION)
             => delivery.reply_timeout;
     }

@@ -3,6 +3,7 @@ mod securing;
 mod signing_in;
 mod verifying;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -177,8 +178,8 @@ impl Conversation {
                 Ok(Some(reply)) => self.on_reply(reply),
                 Ok(None) => {}
                 Err(fault) => {
-                    let when = self.stage().words();
-                    self.broken(trouble::malformed(fault, when), self.is_at_end(), None);
+                    let reply = trouble::malformed(fault, &self.when());
+                    self.broken(reply, self.is_at_end(), None);
                 }
             }
         }
@@ -302,8 +303,8 @@ impl Conversation {
             | State::Transmitting(_)
             | State::Verifying(_)
             | State::Resetting => {
-                let when = self.stage().words();
-                self.broken(trouble::timed_out(when), self.is_at_end(), None);
+                let reply = trouble::timed_out(&self.when());
+                self.broken(reply, self.is_at_end(), None);
             }
             State::Closed => {}
         }
@@ -321,8 +322,8 @@ impl Conversation {
             | State::Transmitting(_)
             | State::Verifying(_)
             | State::Resetting => {
-                let when = self.stage().words();
-                self.broken(trouble::dropped(when), self.is_at_end(), self.again());
+                let reply = trouble::dropped(&self.when());
+                self.broken(reply, self.is_at_end(), self.again());
             }
             State::Closed => {}
         }
@@ -602,6 +603,16 @@ impl Conversation {
     /// Whether the whole message is with the server, and its answer is not with us.
     fn is_at_end(&self) -> bool {
         matches!(self.stage(), Stage::End | Stage::NextEnd)
+    }
+
+    /// What was under way, behind "Connection lost".
+    fn when(&self) -> Cow<'static, str> {
+        if let State::Transmitting(transmission) = &self.state
+            && let Some((given, asked)) = transmission.replies()
+        {
+            return trouble::after_replies(given, asked).into();
+        }
+        self.stage().words().into()
     }
 
     /// What is waited for.

@@ -82,6 +82,8 @@ pub struct Timeouts {
     pub data_block: Duration,
     /// The reply to the final dot.
     pub data_end: Duration,
+    /// Each further one of LMTP. RFC 2033 has no word on it.
+    pub next_end: Duration,
     /// Between two messages: then the conversation quits by itself.
     pub idle: Duration,
     /// The reply to QUIT: only politeness waits for it.
@@ -89,9 +91,9 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// The same, but for a server that has so long for each step until the message is with it. Its
-    /// word on the message itself keeps its time: what is given up then, and was taken, goes out
-    /// twice (RFC 5321 section 4.5.3.2.6).
+    /// The same, but for a server that has so long for each step until the message is with it, and
+    /// for each answer of LMTP after the first. Its first word on the message itself keeps its time:
+    /// what is given up then, and was taken, goes out twice (RFC 5321 section 4.5.3.2.6).
     #[must_use]
     pub fn with_replies_within(self, limit: Duration) -> Self {
         Self {
@@ -100,6 +102,7 @@ impl Timeouts {
             handshake: limit,
             data_start: limit,
             data_block: limit,
+            next_end: limit,
             ..self
         }
     }
@@ -117,6 +120,9 @@ impl Default for Timeouts {
             data_start: minutes(2),
             data_block: minutes(3),
             data_end: minutes(10),
+            // A server that has answered for one recipient has the message, and is about to answer
+            // for the next, if it ever will: there are those that answer once for all.
+            next_end: Duration::from_secs(30),
             idle: Duration::from_secs(5),
             quit: Duration::from_secs(2),
         }
@@ -138,8 +144,9 @@ mod tests {
             hasty.handshake,
             hasty.data_start,
             hasty.data_block,
+            hasty.next_end,
         ];
-        assert_eq!(replies, [limit; 5]);
+        assert_eq!(replies, [limit; 6]);
         assert_eq!(
             (hasty.data_end, hasty.idle, hasty.quit),
             (usual.data_end, usual.idle, usual.quit)

@@ -60,7 +60,8 @@ impl Stage {
             Self::Data => timeouts.data_start,
             Self::Content => timeouts.data_block,
             // Whoever gives up here has the message delivered twice.
-            Self::End | Self::NextEnd => timeouts.data_end,
+            Self::End => timeouts.data_end,
+            Self::NextEnd => timeouts.next_end,
             Self::Quit => timeouts.quit,
         }
     }
@@ -99,10 +100,14 @@ mod tests {
     fn shorter_replies_leave_a_message_its_time() {
         let (usual, short) = (Timeouts::default(), Duration::from_secs(2));
         let shortened = Timeouts::default().with_replies_within(short);
-        for stage in [Stage::End, Stage::NextEnd] {
-            assert_eq!(stage.time_limit(&shortened), stage.time_limit(&usual));
-        }
-        for stage in [Stage::Greeting, Stage::Ehlo, Stage::Mail, Stage::Data] {
+        assert_eq!(Stage::End.time_limit(&shortened), usual.data_end);
+        for stage in [
+            Stage::Greeting,
+            Stage::Ehlo,
+            Stage::Mail,
+            Stage::Data,
+            Stage::NextEnd,
+        ] {
             assert_eq!(stage.time_limit(&shortened), short, "{}", stage.words());
         }
     }

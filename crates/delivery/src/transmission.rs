@@ -7,7 +7,7 @@ use relay_policy::Grounds;
 use route::Hop;
 use smtp::{Offers, Said, Stuffer};
 
-use self::per_recipient::{Addresses, repeats};
+use self::per_recipient::{Addresses, repeats, was_unanswered};
 use crate::commands::{write_mail, write_rcpt};
 use crate::fitness::{self, Plan};
 use crate::wire::Wire;
@@ -82,7 +82,7 @@ enum Company {
     /// With those alone of whom no notice is wanted either. There are servers that take the NOTIFY
     /// of one recipient for that of the next, and refuse NEVER beside another (OpenSMTPD 6.8).
     Never,
-    /// With nobody: it was refused in company.
+    /// With nobody: it was refused in company, or had no answer there.
     None,
 }
 
@@ -109,8 +109,8 @@ enum Awaiting {
     Content(Sending),
     /// To the final dot, or to the last chunk.
     End,
-    /// To the same, for a further recipient.
-    NextEnd,
+    /// To the same, for a further recipient; so many were answered for.
+    NextEnd(usize),
     /// To the dot of a message that had no recipients.
     LoneDot,
     /// To RSET between two rounds.
@@ -208,7 +208,7 @@ impl Transmission {
     pub(crate) fn on_reply(&mut self, reply: Reply, hop: &Hop, output: &mut Wire) -> Step {
         // RFC 5321 section 3.8: 421 says that the server closes the connection, whatever was asked.
         if reply.code() == 421 {
-            let at_end = matches!(self.awaiting, Awaiting::End | Awaiting::NextEnd);
+            let at_end = matches!(self.awaiting, Awaiting::End | Awaiting::NextEnd(_));
             return Step::Broken {
                 reply,
                 // It may have taken the message for others than the one that this is said of.
@@ -232,7 +232,7 @@ impl Transmission {
             Awaiting::Recipient(stage) => self.on_recipient(stage, reply, hop, output),
             Awaiting::Data => self.on_data(&reply, hop, output),
             Awaiting::Content(_) => self.on_early_reply(&reply, hop, output),
-            Awaiting::End | Awaiting::NextEnd => self.on_end(reply, hop, output),
+            Awaiting::End | Awaiting::NextEnd(_) => self.on_end(reply, hop, output),
             Awaiting::LoneDot => self.next_round(false, output),
             Awaiting::Reset => self.on_reset(&reply, output),
         }
@@ -292,8 +292,8 @@ impl Transmission {
             Awaiting::Data => Stage::Data,
             Awaiting::Content(_) => Stage::Content,
             Awaiting::End if all_written => Stage::End,
-            Awaiting::NextEnd if all_written => Stage::NextEnd,
-            Awaiting::End | Awaiting::NextEnd => Stage::Content,
+            Awaiting::NextEnd(_) if all_written => Stage::NextEnd,
+            Awaiting::End | Awaiting::NextEnd(_) => Stage::Content,
             Awaiting::LoneDot | Awaiting::Reset => Stage::Reset,
         }
     }
@@ -661,8 +661,11 @@ fn is_too_large(reply: &Reply) -> bool {
 }
 
 fn company(transaction: &Transaction, at: usize, plan: &Plan) -> Company {
-    let never = transaction.recipients[at].parameters.notify == Some(Notify::NEVER);
-    if never && (plan.dsn || plan.never_as_null) {
+    let recipient = &transaction.recipients[at];
+    let never = recipient.parameters.notify == Some(Notify::NEVER);
+    if plan.per_recipient && was_unanswered(recipient) {
+        Company::None
+    } else if never && (plan.dsn || plan.never_as_null) {
         Company::Never
     } else {
         Company::Any

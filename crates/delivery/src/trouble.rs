@@ -17,6 +17,14 @@ pub(crate) fn timed_out(when: &str) -> Reply {
     Reply::new(451, 4, 1, format!("No answer in time {when}"))
 }
 
+/// Behind the numbers of [`after_replies`].
+pub(crate) const REPLIES_TO_THE_END: &str = "replies to the end of the message";
+
+/// When it was that only some recipients of LMTP had been answered for.
+pub(crate) fn after_replies(given: usize, asked: usize) -> String {
+    format!("after {given} of {asked} {REPLIES_TO_THE_END}: whether it was taken is unknown")
+}
+
 /// What came `when` is no SMTP reply.
 pub(crate) fn malformed(fault: ReplyFault, when: &str) -> Reply {
     Reply::new(451, 5, 0, format!("Not an SMTP reply {when}: {fault}"))

@@ -8,6 +8,7 @@
 //! client: uid:33                      from whom it came
 //! flags: smtputf8 8bitmime ret=full envid=x
 //! to: bob@example.com NOTIFY=NEVER ORCPT=rfc822;b@x
+//! last: HOST: REPLY                   with what the last attempt for that recipient ended
 //! head: Received: x\r\n               with escapes
 //! content: Subject: x\r\n\r\nbody\r\n
 //! feed: 10                            feed no more than so many octets of content for now (`feed: all`)
@@ -15,6 +16,7 @@
 //! S: 220 mx.example                   the server sends this line, CRLF added
 //! raw: 220 mx\x00\r\n                 the server sends these octets
 //! C: EHLO relay.example               Gatepost must send this line, and nothing else before
+//! waits: 30s                          how long the server may take for what it owes now
 //! drop · timeout · quit · unreadable  what else happens
 //! starttls                            the event: Gatepost wants to shake hands
 //! encrypted                           the handshake succeeds
@@ -230,18 +232,6 @@ impl Replay {
         self.flush();
         match word {
             "settings" => self.settings(rest),
-            "from" => {
-                self.draft.from = ReversePath::parse(rest.trim_matches(['<', '>'])).expect(at)
-            }
-            "forwarded-from" => {
-                let path = ReversePath::parse(rest.trim_matches(['<', '>'])).expect(at);
-                self.draft.forwarded_from = Some(path);
-            }
-            "client" => self.draft.client = rest.into(),
-            "flags" => self.flags(rest),
-            "to" => self.draft.add_recipient(rest),
-            "head" => self.draft.head = unescaped(rest).into(),
-            "content" => self.draft.content = unescaped(rest).into(),
             "feed" => {
                 self.feed_max = if rest == "all" {
                     usize::MAX
@@ -263,6 +253,10 @@ impl Replay {
             }
             "C" => self.expect_line(rest, at),
             "drop" => self.conversation().on_disconnected(),
+            "waits" => {
+                let limit = self.conversation().time_limit().limit;
+                assert_eq!(format!("{limit:?}"), rest, "{at}");
+            }
             "timeout" => self.conversation().on_timeout(),
             "quit" => self.conversation().quit(),
             "unreadable" => self.conversation().content_failed("disk error"),
@@ -281,9 +275,32 @@ impl Replay {
                 self.handshake_failed(&HandshakeFault::Certificate(flaw, rest.into()), at);
             }
             "closed" => assert_eq!(self.next_event(), Some(Event::Closed), "{at}"),
-            _ => panic!("{at}: unknown line"),
+            _ => self.draft_line(word, rest, at),
         }
         self.pump();
+    }
+
+    /// A line of the next message.
+    fn draft_line(&mut self, word: &str, rest: &str, at: &str) {
+        match word {
+            "from" => {
+                self.draft.from = ReversePath::parse(rest.trim_matches(['<', '>'])).expect(at)
+            }
+            "forwarded-from" => {
+                let path = ReversePath::parse(rest.trim_matches(['<', '>'])).expect(at);
+                self.draft.forwarded_from = Some(path);
+            }
+            "client" => self.draft.client = rest.into(),
+            "flags" => self.flags(rest),
+            "to" => self.draft.add_recipient(rest),
+            "last" => {
+                let recipient = self.draft.recipients.last_mut().expect(at);
+                recipient.last = Some(rest.into());
+            }
+            "head" => self.draft.head = unescaped(rest).into(),
+            "content" => self.draft.content = unescaped(rest).into(),
+            _ => panic!("{at}: unknown line"),
+        }
     }
 
     fn settings(&mut self, words: &str) {

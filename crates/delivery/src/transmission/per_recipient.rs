@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use mail::{Outcome, Scope};
+use spool::Recipient;
 
 use super::{Awaiting, Step, Transmission, path};
 use crate::fitness::Plan;
@@ -47,7 +48,24 @@ impl Addresses {
     }
 }
 
+/// Whether no answer came for it where others had theirs ([`trouble::after_replies`]). A server that
+/// answers once for all would do so again: what is left of the company would get a copy with each
+/// try, and one of them an answer.
+pub(super) fn was_unanswered(recipient: &Recipient) -> bool {
+    let last = recipient.last.as_deref().unwrap_or_default();
+    last.contains(trouble::REPLIES_TO_THE_END)
+}
+
 impl Transmission {
+    /// How many of the replies to the end of the message have come, and of how many, while further
+    /// ones are waited for.
+    pub(crate) fn replies(&self) -> Option<(usize, usize)> {
+        let Awaiting::NextEnd(given) = self.awaiting else {
+            return None;
+        };
+        Some((given, given + self.accepted.len()))
+    }
+
     /// The answer to the content for the next recipient.
     pub(super) fn settle_next(&mut self, outcome: Outcome, output: &mut Wire) -> Step {
         if let Some(at) = self.accepted.pop_front() {
@@ -56,7 +74,8 @@ impl Transmission {
         if self.accepted.is_empty() {
             return self.next_round(false, output);
         }
-        self.awaiting = Awaiting::NextEnd;
+        let given = self.replies().map_or(0, |(given, _)| given);
+        self.awaiting = Awaiting::NextEnd(given + 1);
         Step::Wait
     }
 
