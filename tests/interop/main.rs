@@ -54,6 +54,7 @@ mod after_queue;
 mod amavis;
 mod arc;
 mod backlog;
+mod blind_copies;
 mod bounces;
 mod browser;
 mod certificates;

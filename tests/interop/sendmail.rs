@@ -203,7 +203,9 @@ fn a_call_hands_in_a_message_or_says_why_not() {
     let ran = machine.call(&["-C", "/etc/hostname", "bob@far.test"], "x\n");
     assert!(!ran.err.contains("TOML"), "{}", ran.err);
     let smtp = "EHLO here\r\nMAIL FROM:<ann@relay.test>\r\nRCPT TO:<bob@far.test>\r\nDATA\r\n";
-    let smtp = format!("{smtp}Subject: spoken\r\n\r\nhi\r\n.\r\nAUTH PLAIN AAA=\r\nQUIT\r\n");
+    let smtp = format!(
+        "{smtp}Bcc: secret@far.test\r\nSubject: spoken\r\n\r\nhi\r\n.\r\nAUTH PLAIN AAA=\r\nQUIT\r\n"
+    );
     let spoken = machine.call(&["-bs"], &smtp).expect_code(0).out;
     assert!(
         !spoken.contains("STARTTLS") && !spoken.contains("AUTH"),
@@ -213,7 +215,8 @@ fn a_call_hands_in_a_message_or_says_why_not() {
         spoken.contains("\r\n354 ") && spoken.contains("\r\n50"),
         "{spoken}"
     );
-    machine.arrived("spoken");
+    let arrived = machine.arrived("spoken").text();
+    assert!(!arrived.contains("secret"), "{arrived}");
     machine.call(&["-bp"], "").expect_code(0);
     machine
         .relay

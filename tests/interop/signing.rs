@@ -81,6 +81,15 @@ fn what_leaves_is_signed_and_dkimpy_agrees() {
         assert!(taken.text().contains("Registered in Nowhere"), "{id}");
         assert_eq!(verified(&names, &taken), good, "{}", taken.text());
     }
+    // What others must not know is gone before it is signed.
+    send(
+        ours,
+        "bob@far.test",
+        &format!("Bcc: secret@far.test\r\n{}", message("hidden")),
+    );
+    let taken = far.wait_for("hidden");
+    assert!(!taken.text().contains("Bcc"), "{}", taken.text());
+    assert_eq!(verified(&names, &taken), good, "{}", taken.text());
     // What anybody may have written is nothing that we stand for.
     send(stranger, "bob@hosted.test", &message("strange"));
     assert_eq!(far.wait_for("strange").header("DKIM-Signature"), None);

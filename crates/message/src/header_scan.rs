@@ -93,13 +93,35 @@ impl HeaderScan {
     /// Takes the next piece of the message, cut anywhere. Costs nothing once the header has ended.
     pub fn push(&mut self, piece: &[u8]) {
         let mut rest = piece;
-        while let Some(first) = rest.first() {
-            let taken = match self.state {
-                State::Ended => return,
-                State::Value | State::MailboxLine => self.rest_of_line(rest),
-                State::LineStart | State::Name | State::Blanks => self.octet(*first),
-            };
-            rest = &rest[taken..];
+        while !rest.is_empty() && !self.has_ended() {
+            rest = &rest[self.step(rest)..];
+        }
+    }
+
+    /// Takes one octet, or in a value all up to the end of the line. Gives how many it took.
+    pub(crate) fn step(&mut self, rest: &[u8]) -> usize {
+        match (self.state, rest.first()) {
+            (State::Ended, _) | (_, None) => rest.len(),
+            (State::Value | State::MailboxLine, _) => self.rest_of_line(rest),
+            (State::LineStart | State::Name | State::Blanks, Some(first)) => self.octet(*first),
+        }
+    }
+
+    /// The name of the present field, in lower case, or of that which the line may become; nothing when
+    /// it is longer than any that matters.
+    pub(crate) fn name(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+
+    /// Whether the line may still become a field of one of these names.
+    pub(crate) fn may_become(&self, names: &[&[u8]]) -> bool {
+        match self.state {
+            State::Name => {
+                let name = self.name();
+                !name.is_empty() && names.iter().any(|known| known.starts_with(name))
+            }
+            State::Blanks => names.contains(&self.name()),
+            State::LineStart | State::Value | State::MailboxLine | State::Ended => false,
         }
     }
 

@@ -5,7 +5,8 @@
 //! are there ([`HeaderScan`]); it puts its own `Received` line on top ([`received_field`]); and
 //! when a message cannot be delivered, is late, or its sender wanted to know that it arrived, it
 //! writes a notice (RFC 3464) to the sender ([`notice`]). One thing it changes, where the
-//! configuration says so: as whom a message is sent ([`with_author`]). What its checks came to it
+//! configuration says so: as whom a message is sent ([`with_author`]). From those who may relay it
+//! takes out who gets a message without others knowing ([`BlindCopies`]). What its checks came to it
 //! says in a field of its own ([`authentication_results_field`]), and takes out those that strangers
 //! wrote in its name; what others say in theirs it can read ([`StatedResults`]). Nothing here reads a clock.
 
@@ -13,6 +14,7 @@ mod authentication_results;
 mod author;
 mod author_domains;
 mod automatic;
+mod blind_copies;
 mod digest;
 mod display_name;
 mod eight_bit;
@@ -33,6 +35,7 @@ pub use authentication_results::{
 pub use author::with_author;
 pub use author_domains::author_domains;
 pub use automatic::is_automatic;
+pub use blind_copies::{BlindCopies, names_blind_copies};
 pub use digest::{DigestFacts, Held, digest};
 pub use eight_bit::EightBitUse;
 pub use fields::{

@@ -349,7 +349,12 @@ impl Session {
 
     fn incoming(&self, transaction: Transaction, source: Source) -> Box<Incoming> {
         let inline = self.settings.limits.content_inline;
-        Box::new(Incoming::new(transaction, source, inline))
+        let incoming = Incoming::new(transaction, source, inline);
+        // A program of this machine is no stranger, even where it may write to domains of ours alone.
+        if self.is_submission() || self.client.uid.is_some() {
+            return Box::new(incoming.without_blind_copies());
+        }
+        Box::new(incoming)
     }
 
     /// What becomes of an LF without CR: where the listener mends it, it does so for clients on the

@@ -238,10 +238,11 @@ impl Session {
         self.refuse_message(Some(id), from, reply, octets, recipients);
     }
 
-    fn hand_over(&mut self, incoming: Incoming, now: Timestamp) {
+    fn hand_over(&mut self, mut incoming: Incoming, now: Timestamp) {
+        incoming.end();
         let trace_parent = self.trace_parent(&incoming);
         let head = self.head(&incoming, trace_parent, now);
-        let size = head.len() as u64 + incoming.octets;
+        let size = head.len() as u64 + incoming.left;
         let Transaction {
             hello,
             id,

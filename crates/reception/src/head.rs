@@ -49,11 +49,17 @@ impl Session {
         }
         // RFC 6409 section 8: a submission server completes what its own users left out. A
         // stranger's message is left as it is, and so is what comes back from a filter.
-        if !self.is_way_back() && is_permitted(&self.settings.rules, &self.client, &self.facts) {
+        if self.is_submission() {
             self.complete(&mut head, incoming, now);
         }
         head.push_str(incoming.scan.separator());
         head
+    }
+
+    /// Whether the message comes from one of our own users or clients, and for the first time: then it
+    /// is made as it has to be before others read it.
+    pub(crate) fn is_submission(&self) -> bool {
+        !self.is_way_back() && is_permitted(&self.settings.rules, &self.client, &self.facts)
     }
 
     /// The trace that the message belongs to, where that is asked for and its sender is believed.

@@ -1,7 +1,7 @@
 //! A message on its way in: what of it is where, and why it cannot be accepted, if it cannot.
 
 use mail::Reply;
-use message::HeaderScan;
+use message::{BlindCopies, HeaderScan};
 use smtp::{Chunk, ContentCheck, ContentFault, DataDecoder};
 
 use crate::transaction::Transaction;
@@ -22,8 +22,12 @@ pub(crate) struct Incoming {
     /// How much of it may be.
     pub inline: usize,
     pub scan: HeaderScan,
-    /// Octets of content so far, kept, spilled or passed over.
+    /// Takes out who gets the message without others knowing, where that is done.
+    blind_copies: Option<BlindCopies>,
+    /// Octets of content so far, kept, spilled, taken out or passed over.
     pub octets: u64,
+    /// Those of them that were not taken out.
+    pub left: u64,
     /// Octets on the wire so far: with stuffed dots.
     pub wire: u64,
     /// Octets of content that were told to those who record the session.
@@ -154,10 +158,20 @@ impl Incoming {
             content: Vec::with_capacity(capacity),
             inline: content_inline,
             scan: HeaderScan::new(),
+            blind_copies: None,
             octets: 0,
+            left: 0,
             wire: 0,
             told: 0,
             block: None,
+        }
+    }
+
+    /// The same, without the fields that name recipients whom others must not know.
+    pub(crate) fn without_blind_copies(self) -> Self {
+        Self {
+            blind_copies: Some(BlindCopies::default()),
+            ..self
         }
     }
 
@@ -198,6 +212,10 @@ impl Incoming {
         self.wire += piece.used as u64;
         self.octets += (self.content.len() - before) as u64;
         self.scan.push(&self.content[before..]);
+        if let Some(copies) = &mut self.blind_copies {
+            copies.take_out(&mut self.content, before);
+        }
+        self.left += (self.content.len() - before) as u64;
         if self.is_refused() {
             self.content.clear();
         }
@@ -248,6 +266,15 @@ impl Incoming {
     pub(crate) fn spill(&mut self) -> Vec<u8> {
         self.state = State::Spilled;
         std::mem::take(&mut self.content)
+    }
+
+    /// The message has come to its end: nothing of it is held back any more.
+    pub(crate) fn end(&mut self) {
+        let before = self.content.len();
+        if let Some(copies) = &mut self.blind_copies {
+            copies.finish(&mut self.content);
+        }
+        self.left += (self.content.len() - before) as u64;
     }
 
     /// A further chunk begins: its first octets may be waited for like those of a message.

@@ -91,7 +91,7 @@ impl<'a> Field<'a> {
     }
 
     /// What stands before the colon.
-    fn name(&self) -> &'a [u8] {
+    pub(crate) fn name(&self) -> &'a [u8] {
         let name = &self.text[..self.colon().unwrap_or_default()];
         let name = name.trim_ascii_end();
         if name.contains(&b' ') { b"" } else { name }

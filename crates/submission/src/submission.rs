@@ -145,9 +145,10 @@ impl Submission {
     /// Keeps the fields that travel on, and what has to stand between them and the rest. The first of
     /// them is no line of an envelope: in a file it would be read as one.
     fn keep(&mut self, fields: &[Field<'_>], rest: &[u8]) {
-        let is_secret = |field: &Field| field.is("Bcc") || field.is("Resent-Bcc");
         for field in fields {
-            if is_secret(field) || self.head.is_empty() && is_envelope_line(field) {
+            if message::names_blind_copies(field.name())
+                || self.head.is_empty() && is_envelope_line(field)
+            {
                 continue;
             }
             self.head.extend_from_slice(field.text());
