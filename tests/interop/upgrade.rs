@@ -41,7 +41,7 @@ impl Upgradable {
         let mut relay = Relay::prepare(network, "");
         let door = relay.network.free_port(relay.network.relay());
         let program = relay.folder().join("gatepost");
-        fs::copy(binary(), &program).expect("a program");
+        install(Path::new(binary()), &program, b"");
         let listener = listener(door, &server);
         let more = more(&relay.network, relay.folder());
         relay.write_bare_config("", &format!("{more}{listener}"));
@@ -64,9 +64,8 @@ impl Upgradable {
 
     fn put_script(&self, text: &str) {
         self.put_there(|path| {
-            fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("a script");
-            let mode = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(path, mode).expect("a script that can be called");
+            let script = format!("#!/bin/sh\n{text}\n");
+            install(Path::new("/dev/stdin"), path, script.as_bytes());
         });
     }
 
@@ -84,6 +83,13 @@ impl Upgradable {
     fn attention(&self) -> String {
         self.relay.status().expect("a status")["attention"].to_string()
     }
+}
+
+/// Not by this process: what it forks meanwhile would have the file open too, and a program that
+/// somebody may write to cannot be executed.
+fn install(from: &Path, to: &Path, input: &[u8]) {
+    let [from, to] = [from, to].map(|path| path.display().to_string());
+    program::feed("install", &["-m", "755", &from, &to], input).expect_code(0);
 }
 
 fn listener(door: SocketAddr, server: &RecordingServer) -> String {
