@@ -20,4 +20,5 @@ pub use condition::{Code, Condition, Facts, Filter, State};
 pub use error::FilterError;
 pub use glob::Glob;
 pub use network::Network;
+pub use parse::KEYS;
 pub use tracked::{Tracked, TrackedFacts};

@@ -12,8 +12,8 @@ const FILTER_BYTES_MAX: usize = 8192;
 /// Each condition is asked of every recipient looked at.
 const CONDITIONS_MAX: usize = 32;
 
-/// The words before the colon, as printed in messages.
-const KEYS: [&str; 17] = [
+/// The words before the colon, as they are printed in messages.
+pub const KEYS: [&str; 17] = [
     "id",
     "to",
     "from",

@@ -682,3 +682,30 @@ fn shorten(fields: &mut HeaderMap) {
         fields.insert(RETRY_AFTER, most.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody waits longer than is sensible, whatever is asked.
+    #[test]
+    fn patience_has_an_end() {
+        let most = RETRY_AFTER_MAX.as_secs().to_string();
+        let date = "Fri, 31 Dec 1999 23:59:59 GMT";
+        for (asked, is) in [
+            ("0", "0"),
+            (&*most, &*most),
+            ("86400000", &*most),
+            (" +86400000 ", &*most),
+            (date, date),
+        ] {
+            let mut fields = HeaderMap::new();
+            fields.insert(RETRY_AFTER, asked.parse().unwrap());
+            shorten(&mut fields);
+            assert_eq!(fields[RETRY_AFTER], is, "{asked}");
+        }
+        let mut none = HeaderMap::new();
+        shorten(&mut none);
+        assert!(none.is_empty());
+    }
+}

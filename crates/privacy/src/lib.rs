@@ -29,23 +29,6 @@ const FILTER: &str = "filter";
 const HANDED_IN: &str = "handed_in";
 /// Keys of a filter that ask for people.
 const ASKS: [&str; 3] = ["to", "from", "user"];
-/// The others.
-const ASKS_OTHERWISE: [&str; 14] = [
-    "id",
-    "state",
-    "age",
-    "arrived",
-    "size",
-    "code",
-    "client",
-    "listener",
-    "hello",
-    "route",
-    "host",
-    "reply",
-    "message-id",
-    "subject",
-];
 /// Fields in which sentences of ours stand, or replies of servers.
 const SENTENCES: [&str; 3] = ["why", "note", "reply"];
 /// What stands before the name of a user in a sentence of ours ([`mail::user_shown`]).
@@ -255,7 +238,7 @@ impl Veil {
                 Some((key, value)) if ASKS.contains(&key) => {
                     format!("{key}:{}{end}", self.pattern(value))
                 }
-                Some((key, _)) if ASKS_OTHERWISE.contains(&key) => {
+                Some((key, _)) if filter::KEYS.contains(&key) => {
                     format!("{}{end}", self.text(bare))
                 }
                 // The rest of a name in quotes.
