@@ -77,7 +77,7 @@ impl Files for Noted<'_> {
 
     fn read_named(&self, path: &Path) -> io::Result<Vec<u8>> {
         let octets = self.files.read_named(path)?;
-        let hash = hash(&octets);
+        let hash = hash(&octets).into();
         self.read.borrow_mut().insert(path.to_owned(), hash);
         Ok(octets)
     }
@@ -87,10 +87,9 @@ impl Files for Noted<'_> {
     }
 }
 
-fn hash(octets: &[u8]) -> Box<str> {
-    let digest = digest(&SHA256, octets);
-    let digits = digest.as_ref().iter().map(|octet| format!("{octet:02x}"));
-    digits.collect::<String>().into()
+/// By which a file's content is told from another: SHA-256, in hexadecimal digits.
+pub fn hash(octets: &[u8]) -> String {
+    mail::hex(digest(&SHA256, octets))
 }
 
 /// The files of this machine.

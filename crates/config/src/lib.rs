@@ -90,7 +90,7 @@ pub use diff::diff;
 pub use edit::{Change, Edit, EditError, edit, is_value, text_value, written};
 pub use environment::Environment;
 pub use explain::explain;
-pub use files::{Disk, FILE_OCTETS_MAX, Files, Replaced, read_file};
+pub use files::{Disk, FILE_OCTETS_MAX, Files, Replaced, hash, read_file};
 pub use load::{Loaded, LocalSubmission, control_socket, load, local_submission, parse};
 pub use manual::manual;
 pub use option::Facts;

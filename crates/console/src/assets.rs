@@ -32,8 +32,7 @@ pub(crate) fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let all: Vec<&str> = FILES.iter().map(|(_, _, content)| *content).collect();
         let sum = digest(&SHA256, all.concat().as_bytes());
-        let octets = sum.as_ref().iter().take(6);
-        octets.map(|octet| format!("{octet:02x}")).collect()
+        mail::hex(&sum.as_ref()[..6])
     });
     &VERSION
 }

@@ -249,9 +249,7 @@ impl Named {
 
     fn hold(&mut self, held: &ServerCertificate) {
         self.life = Some(life(held));
-        let digest = held.key_sha256();
-        let digits: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-        self.tlsa = Some(format!("3 1 1 {digits}"));
+        self.tlsa = Some(format!("3 1 1 {}", mail::hex(held.key_sha256())));
     }
 
     fn row(&self, now: Timestamp) -> AcmeRow {

@@ -6,7 +6,6 @@ mod proposal;
 mod replay;
 mod versions;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use config::Config;
 use relay_policy::Rules;
 
@@ -15,16 +14,6 @@ pub use file::write_configuration;
 pub(crate) use proposal::{Proposed, Wish, on_disk, problem, propose};
 pub(crate) use replay::{KnownUsers, replay};
 pub(crate) use versions::{Author, Version, Versions};
-
-/// A digest of a configuration's text, in hexadecimal digits.
-pub(crate) fn hash(text: &str) -> String {
-    let digest = digest(&SHA256, text.as_bytes());
-    digest
-        .as_ref()
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect()
-}
 
 /// The rules of all listeners, and of the ways of this machine.
 pub(crate) fn all_rules(config: &Config) -> impl Iterator<Item = &Rules> {

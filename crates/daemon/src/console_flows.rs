@@ -3,7 +3,6 @@
 //! remembered, and count once.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +50,7 @@ impl ConsoleFlows {
     pub(crate) fn begin(&self, now: Duration) -> Flow {
         let octets: [u8; 32] = rand::random();
         let until = now + VALID_FOR;
-        let ticket = format!("{}.{}", hexadecimal(&octets), until.as_secs());
+        let ticket = format!("{}.{}", mail::hex(octets), until.as_secs());
         self.of(ticket, until)
     }
 
@@ -75,7 +74,7 @@ impl ConsoleFlows {
     fn of(&self, ticket: String, until: Duration) -> Flow {
         let [state, nonce, verifier] = ["state", "nonce", "verifier"].map(|word| {
             let tag = hmac::sign(&self.key, format!("{word} {ticket}").as_bytes());
-            hexadecimal(tag.as_ref())
+            mail::hex(tag)
         });
         Flow {
             ticket,
@@ -85,15 +84,6 @@ impl ConsoleFlows {
             until,
         }
     }
-}
-
-fn hexadecimal(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * octets.len());
-    for octet in octets {
-        // Writing to a text does not fail.
-        let _written = write!(text, "{octet:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

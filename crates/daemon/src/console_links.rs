@@ -1,7 +1,6 @@
 //! Links by which somebody signs in at the console once. In memory alone: a restart forgets them.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,12 +28,7 @@ struct Link {
 impl ConsoleLinks {
     /// A new one for `by`: what stands in it.
     pub(crate) fn make(&self, by: &str, now: Instant) -> String {
-        let octets: [u8; TOKEN_OCTETS] = rand::random();
-        let mut token = String::new();
-        for octet in octets {
-            // Writing to a text does not fail.
-            let _written = write!(token, "{octet:02x}");
-        }
+        let token = mail::hex(rand::random::<[u8; TOKEN_OCTETS]>());
         let mut links = self.links(now);
         if links.len() >= LINKS_MAX {
             links.pop_front();

@@ -17,8 +17,8 @@ use crate::local_session;
 use crate::services::{Services, Stop};
 
 /// Opens `submit.socket`, where the configuration has one and it is not open already, with its mode,
-/// group and owner. As root,
-/// who can give it to any group; the relay's account owns it, so that its next start can replace it.
+/// group and owner. As root, who can give it to any group; the relay's account owns it, so that its
+/// next start can replace it.
 ///
 /// # Errors
 /// Says which step failed.

@@ -3,7 +3,6 @@
 mod patience;
 mod places;
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -130,11 +129,5 @@ pub async fn pause(span: Duration) {
 
 /// A name that nobody guesses: 256 random bits as 64 hexadecimal digits.
 pub fn random_name() -> String {
-    let octets: [u8; 32] = rand::random();
-    octets
-        .iter()
-        .fold(String::with_capacity(64), |mut text, octet| {
-            let _to_text = write!(text, "{octet:02x}");
-            text
-        })
+    mail::hex(rand::random::<[u8; 32]>())
 }

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::hex;
+
 /// The certificate of the other side of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -46,7 +48,7 @@ impl Certificate {
 
     /// `sha256:` and the digits, as it is pinned.
     pub fn fingerprint(&self) -> String {
-        format!("sha256:{}", hex(&self.sha256))
+        format!("sha256:{}", hex(self.sha256))
     }
 
     /// `spki:sha256:` and the digits, as its key is pinned.
@@ -86,8 +88,4 @@ impl fmt::Display for Trust {
             Self::Authority => "an authority's own, which vouches for no client: pin it",
         })
     }
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }

@@ -225,8 +225,7 @@ fn shown(certificate: &Certificate) -> String {
 }
 
 fn beginning(sha256: &[u8; 32]) -> String {
-    let octets = sha256.iter().take(FINGERPRINT_OCTETS_SHOWN);
-    octets.map(|octet| format!("{octet:02x}")).collect()
+    mail::hex(&sha256[..FINGERPRINT_OCTETS_SHOWN])
 }
 
 fn sign_in_step(case: &Case, gate: Option<&Why>) -> Step {

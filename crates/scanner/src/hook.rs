@@ -239,13 +239,7 @@ fn signature(key: &Secret, now: Duration, body: &str) -> String {
     let mut signed = hmac::Context::with_key(&key);
     signed.update(format!("{now}.").as_bytes());
     signed.update(body.as_bytes());
-    let hex: String = signed
-        .sign()
-        .as_ref()
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
-    format!("t={now},v1={hex}")
+    format!("t={now},v1={}", mail::hex(signed.sign()))
 }
 
 #[cfg(test)]

@@ -153,9 +153,7 @@ impl Users {
             password.map(StoredHash::text).unwrap_or_default(),
             totp.map(Totp::to_base32).unwrap_or_default(),
         ];
-        let digest = digest(&SHA256, text.join(" ").as_bytes());
-        let octets = digest.as_ref().iter();
-        octets.map(|octet| format!("{octet:02x}")).collect()
+        mail::hex(digest(&SHA256, text.join(" ").as_bytes()))
     }
 
     /// Whether there is somebody who may sign in at the console.

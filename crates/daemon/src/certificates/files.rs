@@ -85,12 +85,7 @@ pub(crate) fn forget_account(acme: &Acme) -> Result<(), String> {
 /// Each authority has an account of its own.
 fn account_path(acme: &Acme) -> PathBuf {
     let digest = digest(&SHA256, acme.directory.as_bytes());
-    let short: String = digest
-        .as_ref()
-        .iter()
-        .take(8)
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
+    let short = mail::hex(&digest.as_ref()[..8]);
     acme.folder.join(format!("account-{short}.json"))
 }
 

@@ -21,7 +21,7 @@ use crate::api::{
     ConfigEdit, ConfigOption, ConfigOptionsQuery, ConfigText, ConfigTextQuery, ConfigValue,
     ConfigVerb, NamedFile,
 };
-use crate::configuration::{Wish, hash, on_disk, why_not_writable};
+use crate::configuration::{Wish, on_disk, why_not_writable};
 use crate::shared::Shared;
 
 /// With what can be asked here.
@@ -75,7 +75,7 @@ async fn text(
                 true => String::new(),
                 false => config.text.to_string(),
             },
-            hash: hash(&config.text),
+            hash: config::hash(config.text.as_bytes()),
             included: included(config, file).into_iter().collect(),
             named: named(config),
             writable: why_not.is_none(),

@@ -1,11 +1,10 @@
 //! Signing in at the console by an issuer that vouches for people there.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use admission::REFUSAL_AFTER;
-use aws_lc_rs::digest::{SHA256, digest};
 use config::Oidc;
 use engine::{conclude, is_refused_unheard};
 use lookups::{Brought, IdentityProvider, NotVouched, Resolver};
@@ -110,16 +109,11 @@ impl ConsoleIssuer {
             place: mail::Place::Default,
             ..settings.clone()
         };
-        let digest = digest(&SHA256, format!("{words:?}").as_bytes());
-        let mut text = String::new();
-        for octet in digest.as_ref() {
-            // Writing to a text does not fail.
-            let _written = write!(text, "{octet:02x}");
-        }
+        let digest = config::hash(format!("{words:?}").as_bytes());
         Ok(Self {
             provider: IdentityProvider::new(settings, Arc::clone(resolver))?,
             identities,
-            digest: text,
+            digest,
             settings: settings.clone(),
         })
     }

@@ -74,7 +74,10 @@ fn attribute(object: &mut Object, line: usize, name: &str, value: &str) {
     let text = match value.as_bytes().first() {
         Some(b':') => match crate::base64::octets(value[1..].trim()) {
             Some(octets) => {
-                Some(String::from_utf8(octets).unwrap_or_else(|octets| hex(octets.as_bytes())))
+                Some(
+                    // Octets that are no text.
+                    String::from_utf8(octets).unwrap_or_else(|octets| mail::hex(octets.as_bytes())),
+                )
             }
             None => {
                 object.property(name, line).cut = true;
@@ -92,11 +95,6 @@ fn attribute(object: &mut Object, line: usize, name: &str, value: &str) {
     if cut {
         object.property(name, line).cut = true;
     }
-}
-
-/// Octets that are no text.
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]

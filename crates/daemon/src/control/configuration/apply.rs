@@ -13,7 +13,7 @@ use super::effect::ours;
 use super::{blocking, conflict, wish};
 use crate::api::{ConfigApplied, ConfigChange, ConfigRollBack, ConfigVersion};
 use crate::configuration::{
-    Author, Proposed, Version, Versions, Wish, hash, on_disk, problem, propose, why_not_writable,
+    Author, Proposed, Version, Versions, Wish, on_disk, problem, propose, why_not_writable,
     write_configuration,
 };
 use crate::control::act::Act;
@@ -53,7 +53,8 @@ pub(crate) async fn roll_back(
     let author = author(&act, by, reason)?;
     let _one_at_a_time = shared.configuring.lock().await;
     let active = shared.services.active();
-    let expected = expected_hash.unwrap_or_else(|| hash(&active.setup.config.text));
+    let expected =
+        expected_hash.unwrap_or_else(|| config::hash(active.setup.config.text.as_bytes()));
     let own = Arc::clone(&shared);
     let Json(text) = blocking(move || {
         let mut all = kept(&own).all().map_err(unkept)?.into_iter();
@@ -97,7 +98,7 @@ fn version(one: &Version, before: Option<&Version>, file: &Path) -> ConfigVersio
         at: one.at.clone(),
         by: one.by.clone(),
         reason: one.reason.clone(),
-        hash: hash(&one.text),
+        hash: config::hash(one.text.as_bytes()),
         current: false,
         diff: before.map_or_else(String::new, |before| {
             config::diff(&name, &before.text, &one.text)
@@ -142,7 +143,7 @@ async fn make(
         applied: false,
         why_not: ready.why_not.clone(),
         diff: ready.diff.clone(),
-        hash: hash(&ready.before),
+        hash: config::hash(ready.before.as_bytes()),
         version: None,
         warnings: Vec::new(),
     };
@@ -183,7 +184,7 @@ async fn make(
     );
     Ok(Json(ConfigApplied {
         applied: true,
-        hash: hash(&ready.text),
+        hash: config::hash(ready.text.as_bytes()),
         version,
         warnings,
         ..unapplied
@@ -220,7 +221,7 @@ fn ready(shared: &Shared, wish: Wish, expected: &str) -> Result<Ready, Trouble> 
             "{keys} cannot change while running: change {path} by hand, then restart"
         )));
     }
-    if hash(&before) != expected {
+    if config::hash(before.as_bytes()) != expected {
         return Err(conflict("the file was changed just now: look at it anew"));
     }
     Ok(Ready {
@@ -235,12 +236,14 @@ fn ready(shared: &Shared, wish: Wish, expected: &str) -> Result<Ready, Trouble> 
 /// The file is that of which the caller knows.
 fn unchanged(shared: &Shared, config: &Config, path: &Path, expected: &str) -> Result<(), Trouble> {
     let now = on_disk(path).map_err(conflict)?;
-    if hash(&now) == expected {
+    if config::hash(now.as_bytes()) == expected {
         return Ok(());
     }
     let mut why = format!("{} was changed meanwhile: look at it anew", path.display());
     // What cannot be used may hold a secret.
-    if hash(&config.text) == expected && (shared.source.load)(&config::Disk).is_ok() {
+    if config::hash(config.text.as_bytes()) == expected
+        && (shared.source.load)(&config::Disk).is_ok()
+    {
         let diff = config::diff(&path.display().to_string(), &config.text, &now);
         why = format!("{why}\n{diff}");
     }

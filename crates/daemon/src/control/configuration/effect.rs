@@ -17,7 +17,7 @@ use crate::active::ActiveConfiguration;
 use crate::api::{
     ConfigClients, ConfigEffect, ConfigProblem, ConfigProposal, ConfigReplay, ConfigTried,
 };
-use crate::configuration::{KnownUsers, Proposed, all_rules, hash, problem, propose, replay};
+use crate::configuration::{KnownUsers, Proposed, all_rules, problem, propose, replay};
 use crate::control::{Answer, track};
 use crate::shared::Shared;
 
@@ -43,7 +43,7 @@ pub(crate) async fn try_it(
         all.iter().map(|found| problem(found, &ours)).collect()
     };
     let mut tried = ConfigTried {
-        expected_hash: hash(&proposed.before),
+        expected_hash: config::hash(proposed.before.as_bytes()),
         errors: Vec::new(),
         warnings: Vec::new(),
         restart: Vec::new(),
