@@ -438,6 +438,25 @@ fn what_the_domains_of_senders_say_is_found_out_told_and_respected() {
     }
 }
 
+/// As a program for PGP signs it.
+const SIGNED: &str = "From: ann@client.test\r\nSubject: sealed\r\nMessage-ID: <sealed@client.test>\r\n\
+                      Date: Mon, 06 Jul 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+                      Content-Type: multipart/signed; boundary=\"b\"\r\n\r\n--b\r\n\r\nHello\r\n--b\r\n\
+                      Content-Type: application/pgp-signature\r\n\r\nx\r\n--b--\r\n";
+
+#[test]
+fn a_footer_goes_into_what_is_signed_where_the_rule_says_so() {
+    let rule = "[[screen]]\nfooter = \"Hosted Ltd\"\nfooter_in_signed = true\n";
+    let (relay, server) = screened(Network::new(), rule);
+    let answer = stranger(&relay).submit("ann@client.test", &["bob@hosted.test"], SIGNED);
+    assert!(answer.text().starts_with("250"));
+    let text = server.wait_for("sealed").text();
+    assert!(
+        text.contains("\n\r\nHello\r\nHosted Ltd\r\n--b\r\nContent-Type: application/pgp"),
+        "{text}"
+    );
+}
+
 #[test]
 fn what_becomes_of_a_message_beside_its_end_is_told() {
     let network = Network::new();
@@ -449,12 +468,8 @@ fn what_becomes_of_a_message_beside_its_end_is_told() {
         names.config()
     );
     let (relay, server) = screened(network, &rules);
-    let text = "From: ann@client.test\r\nSubject: sealed\r\nMessage-ID: <sealed@client.test>\r\n\
-                Date: Mon, 06 Jul 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
-                Content-Type: multipart/signed; boundary=\"b\"\r\n\r\n--b\r\n\r\nHello\r\n--b\r\n\
-                Content-Type: application/pgp-signature\r\n\r\nx\r\n--b--\r\n";
     let mut client = stranger(&relay);
-    let answer = client.submit("ann@client.test", &["bob@hosted.test"], text);
+    let answer = client.submit("ann@client.test", &["bob@hosted.test"], SIGNED);
     assert!(answer.text().starts_with("250"));
     assert!(!server.wait_for("sealed").text().contains("Hosted Ltd"));
     let told = "(no footer: it is signed)";
@@ -465,7 +480,7 @@ fn what_becomes_of_a_message_beside_its_end_is_told() {
     assert!(note.is_some_and(|note| note.contains(told)), "{rows:?}");
 
     let file = relay.folder().join("message.eml");
-    fs::write(&file, text).expect("a file");
+    fs::write(&file, SIGNED).expect("a file");
     let (client, file) = (
         relay.network.stranger().to_string(),
         file.display().to_string(),

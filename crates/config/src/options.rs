@@ -713,10 +713,13 @@ section! {
         /// A field that is added to the header: "Name: value".
         "add_header" ADD_HEADER: Option<(String, String)> = &Optional(values::FIELD);
         /// What is added below the text. Breaks signatures (DKIM) that the message came with; what
-        /// is signed or encrypted itself gets none.
+        /// is encrypted itself gets none, what is signed only with footer_in_signed.
         "footer" FOOTER: Option<String> = &Optional(values::TEXT);
         /// The same as HTML. Default: made of the text.
         "footer_html" FOOTER_HTML: Option<String> = &Optional(values::TEXT);
+        /// Messages that are signed themselves (S/MIME, PGP) get the footer as well, within what is
+        /// signed: the signature does not hold any longer.
+        "footer_in_signed" FOOTER_IN_SIGNED: bool = &Flag, default("false");
         /// What is added to its score for the rules that follow.
         "score" SCORE: i32 = &Whole { min: -1000, max: 1000 }, default("0");
         /// What it holds may be released and deleted by whoever reads of it in the digest

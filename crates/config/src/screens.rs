@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use authentication::Checks;
+use contents::edit::Footer;
 use contents::folded;
 use filter::Glob;
 use mail::{Domain, Mailbox, Place, Reply, Zone};
@@ -573,11 +574,20 @@ fn must_ask_for_attachments(settings: &mut Settings, span: &Span, when: &When) {
 fn footer(settings: &mut Settings, section: &Section) -> Option<Action> {
     let html: Option<String> = settings.get(section.at(options::FOOTER_HTML));
     let text: Option<String> = settings.get(section.at(options::FOOTER));
+    let in_signed = settings.get(section.at(options::FOOTER_IN_SIGNED));
     let Some(text) = text else {
+        let label = "write footer = \"...\"";
         if html.is_some() {
             let message = "`footer_html` stands for `footer` in HTML, and there is none".to_owned();
-            let label = "write footer = \"...\"";
             settings.error_at(section.at(options::FOOTER_HTML), message, label);
+        }
+        if in_signed {
+            let message = "`footer_in_signed` says where `footer` goes, and there is none";
+            settings.error_at(
+                section.at(options::FOOTER_IN_SIGNED),
+                message.to_owned(),
+                label,
+            );
         }
         return None;
     };
@@ -588,10 +598,11 @@ fn footer(settings: &mut Settings, section: &Section) -> Option<Action> {
             .replace('>', "&gt;");
         format!("<p>{}</p>", escaped.trim_end().replace('\n', "<br>\n"))
     });
-    Some(Action::Footer {
+    Some(Action::Footer(Arc::new(Footer {
         text: text.into(),
         html: html.into(),
-    })
+        in_signed,
+    })))
 }
 
 /// So many wrong entries are shown; after that another one helps nobody.

@@ -82,6 +82,10 @@ fn mistakes_are_told_where_they_stand() {
             "[[screen]]\nfooter_html = \"<p>x</p>\"\n",
             "stands for `footer` in HTML",
         ),
+        (
+            "[[screen]]\nfooter_in_signed = true\n",
+            "says where `footer` goes",
+        ),
         ("[[screen]]\ntag = \"\\n\"\n", "tag"),
         ("[[screen]]\nwhen.words = \"x\"\n", "not what becomes of it"),
         (

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
@@ -111,16 +112,31 @@ pub fn remove_part(
     Ok(edits)
 }
 
-/// Puts a text under the text of a message: `text` where it is plain, `html` where it is HTML, and
-/// each in its place where both are alternatives. An empty one is left out.
+/// What is put under the text of a message. An empty text is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Footer {
+    /// Where the text is plain; lines end in LF.
+    pub text: Arc<str>,
+    /// Where it is HTML.
+    pub html: Arc<str>,
+    /// Into what is signed, too (S/MIME, PGP): the signature does not hold any longer.
+    pub in_signed: bool,
+}
+
+/// Puts a footer under the text of a message, and each of its forms in its place where there are
+/// alternatives.
 pub fn add_footer(
     message: &dyn Octets,
     parts: &[Part],
-    text: &str,
-    html: &str,
+    footer: &Footer,
 ) -> Result<Vec<Edit>, CannotEdit> {
+    let Footer {
+        text,
+        html,
+        in_signed,
+    } = footer;
     let mut edits = Vec::new();
-    for part in main_texts(parts)? {
+    for part in main_texts(parts, *in_signed)? {
         match part.content_type.as_str() {
             "text/html" if !html.is_empty() => edits.push(html_footer(message, part, html)?),
             "text/plain" if !text.is_empty() => edits.extend(text_footer(message, part, text)?),
@@ -246,11 +262,12 @@ fn with_line_ends(text: &str) -> Vec<u8> {
 }
 
 /// The texts that a reader sees first: one, or the alternatives of it.
-fn main_texts(parts: &[Part]) -> Result<Vec<&Part>, CannotEdit> {
+fn main_texts(parts: &[Part], in_signed: bool) -> Result<Vec<&Part>, CannotEdit> {
     let mut found = Vec::new();
     let mut waiting: Vec<&Part> = parts.first().into_iter().collect();
     while let Some(part) = waiting.pop() {
-        if let Some(seal) = part.seal {
+        let is_open = |seal: &Seal| in_signed && *seal == Seal::Signed;
+        if let Some(seal) = part.seal.filter(|seal| !is_open(seal)) {
             return Err(CannotEdit::Sealed(seal));
         }
         let children = parts

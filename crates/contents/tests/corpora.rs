@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use collections::{Message, PYTHON, all_messages};
-use contents::edit::{add_footer, apply, remove_part, tag_subject};
+use contents::edit::{Footer, add_footer, apply, remove_part, tag_subject};
 use contents::{Limits, Octets as _, Wanted, look_into, parts};
 
 const ALL: Wanted = Wanted {
@@ -124,8 +124,12 @@ fn python_finds_the_same_names_and_the_footers() {
     {
         let name = name.trim_start_matches("Python: ");
         let found = parts(&message, &Limits::default());
-        let edits =
-            add_footer(&message, &found, FOOTER, "<p>-- checked --</p>").unwrap_or_default();
+        let footer = Footer {
+            text: FOOTER.into(),
+            html: "<p>-- checked --</p>".into(),
+            in_signed: false,
+        };
+        let edits = add_footer(&message, &found, &footer).unwrap_or_default();
         if edits
             .iter()
             .any(|edit| edit.with.trim_ascii().starts_with(FOOTER.as_bytes()))

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use contents::edit::{CannotEdit, Edit, add_footer, apply, remove_part, tag_subject};
+use contents::edit::{CannotEdit, Edit, Footer, add_footer, apply, remove_part, tag_subject};
 use contents::{Limits, Octets as _, Part, PartNumber, Seal, Wanted, look_into, parts};
 
 const ALL: Wanted = Wanted {
@@ -95,9 +95,17 @@ const TEXT: &str = "--\nThis came through Müller & Co.";
 const ASCII: &str = "--\nChecked.";
 const HTML: &str = "<p>This came through M\u{fc}ller</p>";
 
-fn footed(text: &str, footer: &str) -> Vec<u8> {
+fn footer(text: &str, in_signed: bool) -> Footer {
+    Footer {
+        text: text.into(),
+        html: HTML.into(),
+        in_signed,
+    }
+}
+
+fn footed(text: &str, footer: &Footer) -> Vec<u8> {
     let message = wire(text);
-    let edits = add_footer(&message, &walk(&message), footer, HTML).unwrap();
+    let edits = add_footer(&message, &walk(&message), footer).unwrap();
     edited(&message, &edits)
 }
 
@@ -153,7 +161,7 @@ fn a_footer_stands_under_the_text_whatever_its_encoding() {
     ];
     let after: Vec<Vec<u8>> = table
         .iter()
-        .map(|(text, footer, _)| footed(text, footer))
+        .map(|(text, below, _)| footed(text, &footer(below, false)))
         .collect();
     for (read, (text, _, expected)) in read_by_python(&after).iter().zip(&table) {
         assert_eq!(read[0].0, "text/plain");
@@ -212,7 +220,7 @@ attached
 
 #[test]
 fn alternatives_each_get_their_own_footer() {
-    let after = footed(ALTERNATIVE, TEXT);
+    let after = footed(ALTERNATIVE, &footer(TEXT, false));
     let read = &read_by_python(std::slice::from_ref(&after))[0];
     let text = |index: usize| read[index].1.replace("\r\n", "\n");
     assert_eq!(text(0), "grüße\n--\nThis came through Müller & Co.");
@@ -257,8 +265,29 @@ fn a_footer_that_would_do_harm_is_refused() {
     ];
     for (text, expected) in table {
         let message = wire(&text);
-        let refused = add_footer(&message, &walk(&message), TEXT, HTML);
+        let refused = add_footer(&message, &walk(&message), &footer(TEXT, false));
         assert_eq!(refused, Err(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_footer_goes_into_what_is_signed_only_if_told_and_never_into_what_is_encrypted() {
+    let sealed = |kind: &str| {
+        format!("Content-Type: multipart/{kind}; boundary=b\n\n--b\n\nx\n--b\n\ny\n--b--\n")
+    };
+    let after = footed(&sealed("signed"), &footer(ASCII, true));
+    let before = wire(&sealed("signed"));
+    let text = String::from_utf8(after).unwrap();
+    assert_eq!(
+        text.replace("\r\n--\r\nChecked.", ""),
+        String::from_utf8(before).unwrap()
+    );
+    assert!(text.contains("x\r\n--\r\nChecked.\r\n--b"), "{text}");
+    let within = sealed("signed").replace("\n\nx\n", &format!("\n{}", sealed("encrypted")));
+    for text in [sealed("encrypted"), within] {
+        let message = wire(&text);
+        let refused = add_footer(&message, &walk(&message), &footer(TEXT, true));
+        assert_eq!(refused, Err(CannotEdit::Sealed(Seal::Encrypted)), "{text}");
     }
 }
 

@@ -5,7 +5,7 @@ mod collections;
 #[path = "../../../tests/corpora/mutations.rs"]
 mod mutations;
 
-use contents::edit::{add_footer, apply, remove_part, tag_subject};
+use contents::edit::{Footer, add_footer, apply, remove_part, tag_subject};
 use contents::{Contents, Limits, Octets, Wanted, Why, folded, look_into, look_into_octets, parts};
 use proptest::prelude::*;
 
@@ -57,8 +57,15 @@ fn check(octets: &[u8]) {
         assert!(!edits.is_empty());
         apply(&message, edits);
     }
-    if let Ok(edits) = add_footer(message, &found, "caf\u{e9}", "<p>caf\u{e9}") {
-        apply(&message, edits);
+    for in_signed in [false, true] {
+        let footer = Footer {
+            text: "caf\u{e9}".into(),
+            html: "<p>caf\u{e9}".into(),
+            in_signed,
+        };
+        if let Ok(edits) = add_footer(message, &found, &footer) {
+            apply(&message, edits);
+        }
     }
     tag_subject(message, &found, "[tag]");
     let contents: Contents = look_into(message, ALL, &limits);

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use contents::edit::Footer;
 use mail::{Mailbox, Reply};
 
 /// What a rule has done with a message that it matches.
@@ -32,12 +33,7 @@ pub enum Action {
         value: Arc<str>,
     },
     /// Add this below the text.
-    Footer {
-        /// To plain text; lines end in LF.
-        text: Arc<str>,
-        /// To HTML.
-        html: Arc<str>,
-    },
+    Footer(Arc<Footer>),
     /// Add so much to its score; may be negative.
     Score(i32),
 }
@@ -66,7 +62,7 @@ impl Action {
             | Self::Hold
             | Self::Redirect(_) => Some(Class::End),
             Self::TagSubject(_) => Some(Class::Tag),
-            Self::Footer { .. } => Some(Class::Footer),
+            Self::Footer(_) => Some(Class::Footer),
             Self::Strip | Self::Copy(_) | Self::AddField { .. } | Self::Score(_) => None,
         }
     }
@@ -85,7 +81,7 @@ impl fmt::Display for Action {
             Self::Strip => f.write_str("strip"),
             Self::TagSubject(tag) => write!(f, "tag {tag:?}"),
             Self::AddField { name, .. } => write!(f, "header {name}"),
-            Self::Footer { .. } => f.write_str("footer"),
+            Self::Footer(_) => f.write_str("footer"),
             Self::Score(score) => write!(f, "score {score:+}"),
         }
     }

@@ -149,9 +149,8 @@ impl<'a> Examination<'a> {
                 name: Arc::clone(name),
                 value: Arc::clone(value),
             }),
-            Action::Footer { text, html } => verdict.changes.push(Change::Footer {
-                text: Arc::clone(text),
-                html: Arc::clone(html),
+            Action::Footer(footer) => verdict.changes.push(Change::Footer {
+                footer: Arc::clone(footer),
                 rule: Arc::clone(&screen.name),
             }),
         }

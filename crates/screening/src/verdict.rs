@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use contents::edit::Footer;
 use mail::{Mailbox, Place, Reply};
 
 use crate::Screen;
@@ -85,10 +86,8 @@ pub enum Change {
     },
     /// Add this below the text.
     Footer {
-        /// To plain text.
-        text: Arc<str>,
-        /// To HTML.
-        html: Arc<str>,
+        /// What that is.
+        footer: Arc<Footer>,
         /// The rule's name, for the log where it cannot be added.
         rule: Arc<str>,
     },

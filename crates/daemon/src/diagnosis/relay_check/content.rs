@@ -320,11 +320,11 @@ fn copies(verdict: &Verdict, to: &Mailbox) -> impl Iterator<Item = Step> {
 fn unadded(verdict: &Verdict, message: &[u8], limits: &Limits) -> Option<Step> {
     let mut changes = verdict.changes.iter();
     let footer = changes.find_map(|change| match change {
-        Change::Footer { text, html, rule } => Some((text, html, rule)),
+        Change::Footer { footer, rule } => Some((footer, rule)),
         Change::Strip { .. } | Change::TagSubject(_) | Change::AddField { .. } => None,
     });
-    let (text, html, rule) = footer?;
-    let why = add_footer(&message, &parts(&message, limits), text, html).err()?;
+    let (footer, rule) = footer?;
+    let why = add_footer(&message, &parts(&message, limits), footer).err()?;
     Some(Step {
         name: "content",
         result: StepResult::Moot,

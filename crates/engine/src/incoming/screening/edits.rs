@@ -35,13 +35,11 @@ pub(super) fn edits(
                 with: format!("{name}: {value}\r\n").into_bytes(),
             }),
             Change::TagSubject(tag) => edits.extend(edit::tag_subject(whole, &parts, tag)),
-            // What is signed or encrypted stays without: the rule wished for words, not for harm.
-            Change::Footer { text, html, rule } => {
-                match edit::add_footer(whole, &parts, text, html) {
-                    Ok(added) => edits.extend(added),
-                    Err(why) => without = Some((Arc::clone(rule), why)),
-                }
-            }
+            // What cannot have it stays without: the rule wished for words, not for harm.
+            Change::Footer { footer, rule } => match edit::add_footer(whole, &parts, footer) {
+                Ok(added) => edits.extend(added),
+                Err(why) => without = Some((Arc::clone(rule), why)),
+            },
             Change::Strip { attachments, rule } => {
                 for at in attachments {
                     let Some(attachment) = contents.attachments.get(*at) else {
