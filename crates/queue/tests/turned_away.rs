@@ -117,6 +117,25 @@ fn a_site_that_lets_nobody_in_is_left_alone_and_one_message_has_tried() {
 }
 
 #[test]
+fn a_site_that_was_down_gets_all_its_connections_when_it_is_back() {
+    let mut harness = sixty(0, MailAnswer::Refused);
+    harness.run(seconds(1));
+    assert_eq!(harness.queue.counts().suspended_sites, 1);
+    harness.mail_answers(|_, _| MailAnswer::Taken);
+    for n in 100..1000 {
+        harness.store(n, ANN, &["bob@x.test"]);
+    }
+    while harness.queue.counts().suspended_sites > 0 {
+        harness.run(seconds(1));
+    }
+    harness.run(seconds(1));
+    assert_eq!(harness.agents.len(), 20);
+    assert_eq!(harness.queue.present_limit("mx:x.test"), None);
+    harness.run(seconds(10));
+    assert_eq!(harness.disk.waiting(), 0);
+}
+
+#[test]
 fn a_message_that_was_delivered_to_some_is_not_put_back_for_them() {
     let mut harness = Harness::new(exact(), by_mx());
     harness.latency = seconds(1);

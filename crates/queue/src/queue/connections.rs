@@ -111,6 +111,18 @@ impl Queue {
         self.limit_raises.insert((at, Arc::clone(name)));
     }
 
+    /// It was down: whom it turned away then says nothing of how many it takes now. A server that
+    /// ends refuses one connection after the other, as one does that has enough of them.
+    pub(super) fn lift_limit(&mut self, name: &Arc<str>) {
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        state.present_limit = None;
+        if let Some(at) = state.limit_raise_at.take() {
+            self.limit_raises.remove(&(at, Arc::clone(name)));
+        }
+    }
+
     /// It turned nobody away for a while: it may have half as many more.
     pub(super) fn raise_limit(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
         let configured = self.configured_max(name);

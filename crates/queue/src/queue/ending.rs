@@ -264,6 +264,7 @@ impl Queue {
         }
         state.health = Health::Up;
         state.trouble = None;
+        self.lift_limit(name);
         self.request_loads(name, turn);
     }
 
