@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ldapts 8.2.0 (npm) on filters for LDAP searches, beside ldap3 2.9.1 (PyPI).
+# ldapts 8.2.0 (npm; 9.2.0, which wants Node 22, does the same) on filters for LDAP searches, beside ldap3 2.9.1 (PyPI).
 #
 # Guess: the examples of RFC 4515 section 4 go out as the text there says, so `(sn=Lu\c4\8di\c4\87)` asks for the octets c4 8d and c4 87, a
 # surname in UTF-8; and an object of Active Directory is found by the octets of its objectGUID, which the library's own `escapeFilter`
