@@ -1,6 +1,7 @@
 //! The configuration file, judged by `config check` as an administrator would run it.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use crate::authority::Authority;
@@ -40,6 +41,23 @@ fn check(text: &str) -> (Ran, Relay) {
 /// `config check` with the files that the configuration names.
 fn check_whole(relay: &Relay) -> Ran {
     relay.command(&["config", "check"])
+}
+
+/// A program that is to take this one's place is asked so before anything ends.
+#[test]
+fn a_spool_that_a_later_version_has_opened_is_told_beforehand() {
+    let mut relay = Relay::start(Network::new(), "");
+    check_whole(&relay).expect_code(0);
+    assert!(relay.stop().success());
+    let spool = relay.data_dir().join("spool/spool.db");
+    let file = fs::OpenOptions::new().write(true).open(spool);
+    let later = 0x7fff_u32.to_be_bytes();
+    // The version that a program has given its file (https://sqlite.org/fileformat.html).
+    file.and_then(|file| file.write_all_at(&later, 60))
+        .expect("another version");
+    let ran = check_whole(&relay).expect_code(78);
+    let why = "cannot be opened: the spool has version 32767, this program knows ";
+    assert!(ran.err.contains(why), "{}", ran.err);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use config::Config;
 
 use crate::active::ActiveConfiguration;
-use crate::privileges;
+use crate::{privileges, storage};
 
 /// Reads what `config` names, as a start does: certificates, keys, secrets, users; and asks
 /// directories for their schema. Started as root it becomes the relay's account first, which is who
-/// has to be able to read all that. Nothing is written, and no port is opened.
+/// has to be able to read all that; and looks whether this program knows the spool's version. Nothing
+/// is written, and no port is opened.
 ///
 /// Must be called before any thread is started. Gives what an administrator should know and does
 /// not stop a start, a line each.
@@ -20,6 +21,7 @@ pub fn check(config: Config) -> Result<Vec<String>, String> {
     if let Err(why) = privileges::drop_to(&config.user.name, group, &[]) {
         warnings.push(format!("a start as root would fail: {why}"));
     }
+    storage::look_at_spool(&config)?;
     warnings.extend(syslog_warnings(&config));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::Config;
 use nix::sys::statvfs::statvfs;
-use spool::{Local, LocalOptions};
+use spool::{Local, LocalOptions, SpoolError};
 
 /// Opens the spool of `config`.
 ///
@@ -17,12 +17,29 @@ pub fn open_spool(config: &Config) -> Result<Arc<Local>, String> {
         directory: directory.clone(),
         min_free: config.spool.min_free,
     };
-    Local::open(options).map(Arc::new).map_err(|error| {
-        format!(
-            "the spool in {} cannot be opened: {error}",
-            directory.display()
-        )
-    })
+    let opened = Local::open(options).map_err(|error| unopened(&directory, &error));
+    opened.map(Arc::new)
+}
+
+/// Whether [`open_spool`] could open it; another process may have it open.
+///
+/// # Errors
+/// Says why it could not.
+pub(crate) fn look_at_spool(config: &Config) -> Result<(), String> {
+    let directory = spool_directory(&config.data_dir);
+    Local::look(&directory).map_err(|error| unopened(&directory, &error))
+}
+
+fn unopened(directory: &Path, error: &SpoolError) -> String {
+    let why = match error {
+        // No change was asked for.
+        SpoolError::Invalid(why) => why.to_string(),
+        error => error.to_string(),
+    };
+    format!(
+        "the spool in {} cannot be opened: {why}",
+        directory.display()
+    )
 }
 
 /// Octets free on the disk of the spool of `config`, as far as that is known. May block.

@@ -162,6 +162,15 @@ impl Local {
         })
     }
 
+    /// Whether this program could open the store in `directory`, which another process may have open:
+    /// nothing is written, and nothing locked. A store that is not there would be made.
+    ///
+    /// # Errors
+    /// When there is something that is no spool, or a newer one, or that cannot be read.
+    pub fn look(directory: &Path) -> Result<(), SpoolError> {
+        schema::look(&file_in(directory))
+    }
+
     /// Removes body files that no message names, left by a crash between their writing and the
     /// commit; answers how many. Meant for the background. Files that a session is writing, or has
     /// written and not yet committed, are left alone.

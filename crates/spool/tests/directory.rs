@@ -159,7 +159,14 @@ fn a_foreign_or_newer_file_is_left_alone() {
         );
     }
     let scratch = Scratch::new();
+    fs::create_dir(scratch.spool()).unwrap();
+    fs::write(scratch.spool().join("spool.db"), "a text").unwrap();
+    let looked = Local::look(&scratch.spool());
+    assert!(matches!(looked, Err(SpoolError::Invalid(_))), "{looked:?}");
+    let scratch = Scratch::new();
+    Local::look(&scratch.spool()).expect("none yet");
     drop(scratch.open());
+    Local::look(&scratch.spool()).expect("our own");
     let connection = Connection::open(scratch.spool().join("spool.db")).unwrap();
     connection
         .execute_batch("PRAGMA user_version = 99")
@@ -169,7 +176,18 @@ fn a_foreign_or_newer_file_is_left_alone() {
         directory: scratch.spool(),
         min_free: 0,
     };
+    let looked = Local::look(&scratch.spool()).map_err(|error| error.to_string());
+    assert!(looked.is_err_and(|why| why.contains("version 99")));
     assert!(matches!(Local::open(options), Err(SpoolError::Invalid(_))));
+}
+
+#[test]
+fn a_spool_is_looked_at_beside_whoever_has_it_open() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    Local::look(&scratch.spool()).expect("just made");
+    store(&spool, message(1, &["a@x.example"]));
+    Local::look(&scratch.spool()).expect("in use");
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! it is with badmail and what screening holds, which are looked through often, and with what bounces.
 //! How many there are of all of these is kept beside them (`tally`).
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +27,12 @@ const APPLICATION_ID: i64 = 0x4761_7465;
 /// SQLite as [`rusqlite::version_number`] has it: 3.51.3 is the first version in which beginning the
 /// write-ahead log anew cannot lose what was committed (<https://sqlite.org/wal.html#walresetbug>).
 const SQLITE_NUMBER_MIN: i32 = 3_051_003;
+/// What a file of SQLite begins with, and where in it the two numbers are, in four octets each
+/// (<https://sqlite.org/fileformat.html#the_database_header>).
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+const SCHEMA_VERSION_AT: usize = 60;
+const APPLICATION_ID_AT: usize = 68;
+const HEAD_OCTETS: u64 = 100;
 /// Octets of a page of the file.
 pub(super) const PAGE_OCTETS: u64 = 8192;
 /// How long a statement waits for another connection; only a checkpoint or a recovery ever makes
@@ -113,6 +120,40 @@ fn check_sqlite(number: i32) -> Result<(), SpoolError> {
     ))
 }
 
+/// Whether [`open_writer`] could take the file as a spool, by its first octets, beside whoever has it
+/// open and without a lock. One that is not there, or empty, would be made.
+pub(super) fn look(path: &Path) -> Result<(), SpoolError> {
+    let mut head = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(HEAD_OCTETS).read_to_end(&mut head)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if head.is_empty() {
+        return Ok(());
+    }
+    let number = |at: usize| {
+        let octets = head.get(at..)?.first_chunk()?;
+        Some(i64::from(i32::from_be_bytes(*octets)))
+    };
+    let stamps = number(APPLICATION_ID_AT).zip(number(SCHEMA_VERSION_AT));
+    match stamps.filter(|_| head.starts_with(SQLITE_MAGIC)) {
+        // Its tables may be in the log yet.
+        Some((0, 0) | (APPLICATION_ID, 1..=SCHEMA_VERSION)) => Ok(()),
+        Some((APPLICATION_ID, version)) => Err(unknown(version)),
+        Some(_) | None => Err(no_spool()),
+    }
+}
+
+fn unknown(version: i64) -> SpoolError {
+    let known = format!("the spool has version {version}, this program knows {SCHEMA_VERSION}");
+    SpoolError::Invalid(known.into())
+}
+
+fn no_spool() -> SpoolError {
+    SpoolError::Invalid("the file is no spool".into())
+}
+
 /// Opens the file for writing; makes the tables when it is new.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
     check_sqlite(rusqlite::version_number())?;
@@ -165,10 +206,8 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
             add_indexes(connection)
         }
         (0, 0) if tables == 0 => create(connection),
-        (APPLICATION_ID, _) => Err(SpoolError::Invalid(
-            format!("the spool has version {version}, this program knows {SCHEMA_VERSION}").into(),
-        )),
-        _ => Err(SpoolError::Invalid("the file is no spool".into())),
+        (APPLICATION_ID, _) => Err(unknown(version)),
+        _ => Err(no_spool()),
     }
 }
 
