@@ -330,6 +330,24 @@ fn every_account_may_send_and_is_named() {
         .expect_code(77);
 }
 
+/// It is a field without an address that it counts as a relay of which nobody can tell anything.
+#[test]
+fn spamassassin_reads_the_way_of_what_was_handed_in_here() {
+    let mut machine = Machine::new();
+    machine.relay.run();
+    machine
+        .call(&["bob@far.test"], &letter("read"))
+        .expect_code(0);
+    let text = machine.arrived("read").text();
+    let report = program::feed("spamassassin", &["-L", "-t"], text.as_bytes()).expect_code(0);
+    assert!(
+        report.out.contains("Content analysis details"),
+        "{}",
+        report.text()
+    );
+    assert!(!report.out.contains("UNPARSEABLE_RELAY"), "{}", report.out);
+}
+
 #[test]
 fn one_account_leaves_room_for_the_others() {
     program::need_root("it becomes another account");

@@ -43,7 +43,7 @@ pub struct ReceivedFacts<'a> {
     pub helo: &'a str,
     /// The address from which the client connected.
     pub client_address: IpAddr,
-    /// The account of this machine that handed it in, in place of the address.
+    /// The account of this machine that handed it in; the address is then loopback.
     pub uid: Option<u32>,
     /// The client's confirmed name, when one was looked up.
     pub client_name: Option<&'a Domain>,
@@ -75,10 +75,11 @@ pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
         field.push(' ');
     }
     // Writing to a String cannot fail.
-    let _ = match facts.uid {
-        Some(uid) => write!(field, "uid {uid} of this machine)"),
-        None => write!(field, "{})", Host::Literal(facts.client_address)),
-    };
+    let _ = write!(field, "{})", Host::Literal(facts.client_address));
+    if let Some(uid) = facts.uid {
+        // Beside the address: SpamAssassin counts a field without one as a relay that nobody knows.
+        let _ = write!(field, "\r\n\t(uid {uid} of this machine)");
+    }
     if let Some(TlsFacts {
         version,
         cipher,
@@ -225,8 +226,9 @@ mod tests {
         ));
         assert!(received_field(&facts).contains("\r\n\tfor <bob@example.com>;\r\n"));
         (facts.client_name, facts.uid) = (None, Some(33));
+        facts.client_address = [127, 0, 0, 1].into();
         assert!(received_field(&facts).starts_with(
-            "Received: from client.example (uid 33 of this machine)\r\n\tby relay.example"
+            "Received: from client.example ([127.0.0.1])\r\n\t(uid 33 of this machine)\r\n\tby relay.example"
         ));
     }
 
