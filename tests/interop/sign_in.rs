@@ -6,6 +6,8 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::Value;
+
 use crate::client::{Dialogue, Reply, message};
 use crate::encrypted::Encrypted;
 use crate::issuer::Issuer;
@@ -112,6 +114,37 @@ fn a_wrong_password_and_an_unknown_user_sound_alike() {
     let log = setup.relay.log();
     assert!(log.contains("sign-in failed"), "{log}");
     assert!(!log.contains(PASSWORD), "a password is in the log");
+    // What nobody hears is told in rows, as in the log: who was tried, and why not.
+    let (wrong, malformed) = (
+        "PLAIN: no such user, wrong password, or disabled",
+        "PLAIN: not what the mechanism says",
+    );
+    let mut expected = [
+        [USER, wrong],
+        ["nobody@hosted.test", wrong],
+        ["", malformed],
+        [USER, malformed],
+    ];
+    expected.sort_unstable();
+    assert_eq!(refused_sign_ins(&setup, ""), expected);
+    let of_nobody = refused_sign_ins(&setup, "user:nobody@*");
+    assert_eq!(of_nobody, [["nobody@hosted.test", wrong]]);
+}
+
+/// Who was tried in vain and why, as rows have it.
+fn refused_sign_ins(setup: &SubmissionSetup, filter: &str) -> Vec<[String; 2]> {
+    let filter = format!("state:refused {filter}");
+    let arguments = ["--json", "track", "--events", filter.trim()];
+    let out = setup.relay.command(&arguments).expect_code(0).out;
+    assert!(!out.contains(PASSWORD), "a password is in {out}");
+    let rows: Vec<Value> = serde_json::from_str(&out).expect("JSON");
+    let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
+    let of_sign_ins = rows.iter().filter(|row| row["stage"] == "sign-in");
+    let mut found: Vec<[String; 2]> = of_sign_ins
+        .map(|row| [text(row, "user"), text(row, "note")])
+        .collect();
+    found.sort_unstable();
+    found
 }
 
 #[test]
@@ -193,6 +226,9 @@ fn guessing_is_banned_where_it_comes_from() {
         assert_starts(&setup.encrypted().say(&plain(USER, "guess")), WRONG);
     }
     assert_starts(&setup.encrypted().say(&plain(USER, PASSWORD)), WRONG);
+    let banned = refused_sign_ins(&setup, "").pop();
+    let why = "PLAIN: too many failures from there before";
+    assert_eq!(banned, Some([USER, why].map(str::to_owned)));
     let elsewhere = Network::new().stranger();
     let mut dialogue = Encrypted::from_the_start(elsewhere, setup.submissions()).ready();
     dialogue.ask(&plain(USER, PASSWORD), 235);

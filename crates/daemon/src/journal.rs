@@ -137,11 +137,17 @@ impl Journal {
         self.metrics.at_console(by);
     }
 
-    /// Somebody was refused at the console.
-    pub(crate) fn refused_at_console(&self, client: IpAddr, user: Option<&str>, reply: &str) {
-        lines::refused_at_console(client, user, reply);
+    /// Somebody was refused at the console, who heard `reply` and not `why`.
+    pub(crate) fn refused_at_console(
+        &self,
+        client: IpAddr,
+        user: Option<&str>,
+        reply: &str,
+        why: &str,
+    ) {
+        lines::refused_at_console(client, user, reply, why);
         self.metrics.at_console(AtConsole::Refused);
-        self.tracking.refused_at_console(client, user, reply);
+        self.tracking.refused_at_console(client, user, reply, why);
     }
 
     /// A message is on stable storage; its client is about to hear so. On the disk thread, so this

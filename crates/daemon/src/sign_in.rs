@@ -16,9 +16,10 @@ use admission::{Guard, REFUSAL_AFTER, SIGN_IN_STEPS_MAX, SIGN_IN_WAIT};
 use config::Issuer;
 use engine::{
     NotSignedIn, SignInOutcome, SignInResult, SignInStep, conclude, is_refused_unheard,
-    sign_in_unavailable, wrong_sign_in,
+    refused_unheard, sign_in_unavailable,
 };
 use mail::Reply;
+use reception::SignInRefusal;
 use sign_in::{
     ChannelBinding, Codes, Exchange, Mechanism, Sources, Step, TLS_EXPORTER, TokenRules, Tokens,
 };
@@ -86,6 +87,8 @@ impl TokenIssuer {
         }))
     }
 }
+
+const NO_TURN: &str = "too many passwords wait to be checked";
 
 /// What is remembered of sign-ins over all sessions and reloads.
 pub(crate) struct SignInService {
@@ -163,7 +166,7 @@ impl SignInService {
                     Some(exchange) => (exchange, initial),
                     None => {
                         let reply = Reply::new(504, 5, 4, "Mechanism not offered");
-                        return SignInOutcome::Refused(reply);
+                        return SignInOutcome::Refused(reply.into());
                     }
                 }
             }
@@ -172,10 +175,13 @@ impl SignInService {
         let heard = tokio::time::Instant::now();
         if self.with(|guard, now| is_refused_unheard(guard, client, now)) {
             sleep_until(heard + REFUSAL_AFTER).await;
-            return SignInOutcome::Refused(wrong_sign_in());
+            return SignInOutcome::Refused(refused_unheard());
         }
         let Some((exchange, step)) = self.run(exchange, input).await else {
-            return SignInOutcome::Refused(sign_in_unavailable());
+            return SignInOutcome::Refused(SignInRefusal {
+                why: NO_TURN.into(),
+                ..sign_in_unavailable().into()
+            });
         };
         match self.with(|guard, now| conclude(guard, client, step, now)) {
             SignInResult::Challenge(challenge) => SignInOutcome::Challenge {
@@ -195,7 +201,7 @@ impl SignInService {
                 settings.note(client, &why).await;
                 sleep(delay).await;
                 sleep_until(heard + REFUSAL_AFTER).await;
-                SignInOutcome::Refused(reply)
+                SignInOutcome::Refused(why.refusal(reply))
             }
         }
     }

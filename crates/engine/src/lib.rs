@@ -43,7 +43,8 @@ pub use reporting::{Seen, WrittenReport};
 pub use settle::{Composition, NoticeSettings};
 pub use setup::{DeliverySettings, Setup};
 pub use sign_in::{
-    NotSignedIn, SignInResult, conclude, is_refused_unheard, sign_in_unavailable, wrong_sign_in,
+    BANNED, NotSignedIn, SignInResult, conclude, is_refused_unheard, refused_unheard,
+    sign_in_unavailable, wrong_sign_in,
 };
 pub use signing::signer;
 pub use standing::{

@@ -155,10 +155,15 @@ impl Caller<'_> {
     }
 
     fn failed_sign_in(&self, at: Timestamp, failed: &SignInFailed) -> Row {
+        let SignInFailed { mechanism, refusal } = failed;
         Row {
-            reply: shown(&failed.reply),
-            note: failed.mechanism.clone(),
-            ..self.row(at, of_refusal(&failed.reply), Stage::SignIn)
+            user: refusal.user.clone().unwrap_or_default(),
+            reply: shown(&refusal.reply),
+            note: match &*refusal.why {
+                "" => mechanism.clone(),
+                why => format!("{mechanism}: {why}").into(),
+            },
+            ..self.row(at, of_refusal(&refusal.reply), Stage::SignIn)
         }
     }
 
@@ -188,13 +193,21 @@ impl Caller<'_> {
     }
 }
 
-/// Somebody was refused at the console's sign-in; `user` where it is sure who he is.
-pub fn refused_at_console(at: Timestamp, client: IpAddr, user: Option<&str>, reply: &str) -> Row {
+/// Somebody was refused at the console's sign-in, who heard `reply` and not `why`; `user` is the name
+/// that was tried, where there was one.
+pub fn refused_at_console(
+    at: Timestamp,
+    client: IpAddr,
+    user: Option<&str>,
+    reply: &str,
+    why: &str,
+) -> Row {
     Row {
         user: user.unwrap_or_default().into(),
         listener: "console".into(),
         client: shown(client),
         reply: reply.into(),
+        note: why.into(),
         ..Row::new(at, TrackedResult::Refused, Stage::SignIn)
     }
 }

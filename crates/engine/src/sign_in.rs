@@ -12,6 +12,7 @@ use std::time::Duration;
 use ::sign_in::{Account, Reason, Step, TokenFault, Unavailable, Why, prepare_name};
 use admission::{Guard, Judgement};
 use mail::Reply;
+use reception::SignInRefusal;
 
 /// What a step came to.
 #[derive(Debug)]
@@ -54,6 +55,34 @@ pub enum NotSignedIn {
 }
 
 impl NotSignedIn {
+    /// The name that was tried, in its one spelling, when it got that far.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable(_) | Self::NewKey => None,
+            Self::Banned(account) => Some(&account.name),
+            Self::Wrong(why) => why.user.as_deref(),
+        }
+    }
+
+    /// Why, in the words of the log.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Unavailable(why) => why.why.to_string(),
+            Self::NewKey => TokenFault::UnknownKey.to_string(),
+            Self::Banned(_) => BANNED.to_owned(),
+            Self::Wrong(why) => why.reason.to_string(),
+        }
+    }
+
+    /// What the client hears of it, and what it does not.
+    pub fn refusal(&self, reply: Reply) -> SignInRefusal {
+        SignInRefusal {
+            reply,
+            user: self.user().map(Into::into),
+            why: self.words().into(),
+        }
+    }
+
     fn after(self, delay: Duration) -> SignInResult {
         let reply = match self {
             Self::Unavailable(_) | Self::NewKey => sign_in_unavailable(),
@@ -120,6 +149,17 @@ fn names_new_key(why: &Why) -> bool {
 pub fn wrong_sign_in() -> Reply {
     Reply::new(535, 7, 8, "Authentication credentials invalid")
 }
+
+/// Of a client for which nothing is verified ([`is_refused_unheard`]): it hears what everybody hears.
+pub fn refused_unheard() -> SignInRefusal {
+    SignInRefusal {
+        why: BANNED.into(),
+        ..wrong_sign_in().into()
+    }
+}
+
+/// Why the right password is refused, or is not even looked at.
+pub const BANNED: &str = "too many failures from there before";
 
 /// What a client hears that nobody can judge now.
 pub fn sign_in_unavailable() -> Reply {

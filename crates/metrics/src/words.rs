@@ -128,7 +128,7 @@ words! {
 
 impl From<&SignInFailed> for SignIn {
     fn from(failed: &SignInFailed) -> Self {
-        if failed.reply.is_transient() {
+        if failed.refusal.reply.is_transient() {
             Self::Postponed
         } else {
             Self::Refused

@@ -7,7 +7,7 @@ use message::TraceParent;
 use relay_policy::{Envelope, Question, Requested, Rights};
 use smtp::{Origin, Said};
 
-use crate::{Named, SessionFact};
+use crate::{Named, SessionFact, SignInRefusal};
 
 /// What a session wants of whoever drives it.
 #[derive(Debug)]
@@ -94,8 +94,8 @@ pub enum SignedIn {
         /// What it may do.
         rights: Arc<Rights>,
     },
-    /// It is not: 535, or 454 when nobody can tell now. Counts as a failure when permanent.
-    No(Reply),
+    /// It is not. Counts as a failure when permanent.
+    No(SignInRefusal),
 }
 
 /// The answer to [`Event::Begin`].

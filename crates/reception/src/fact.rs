@@ -122,14 +122,36 @@ pub struct SignedInFact {
     pub mechanism: Box<str>,
 }
 
-/// A sign-in that did not succeed. Whoever answered it knows for which user; here nothing of what
-/// the client sent is kept.
+/// A sign-in that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInFailed {
     /// By which mechanism.
     pub mechanism: Box<str>,
-    /// What was answered.
+    /// What was answered, to whom, and why.
+    pub refusal: SignInRefusal,
+}
+
+/// What comes of a sign-in that does not succeed: what its client hears, and what it does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInRefusal {
+    /// 535, or 454 when nobody can tell now.
     pub reply: Reply,
+    /// The name that was tried, in its one spelling, when it got that far. Never a password or a
+    /// token, but for those who type one in the place of a name.
+    pub user: Option<Box<str>>,
+    /// Why; empty where there is no more to say.
+    pub why: Box<str>,
+}
+
+/// Of whom, and why, is not known.
+impl From<Reply> for SignInRefusal {
+    fn from(reply: Reply) -> Self {
+        Self {
+            reply,
+            user: None,
+            why: Box::default(),
+        }
+    }
 }
 
 /// A whole session in numbers.

@@ -32,7 +32,7 @@ mod xforward;
 pub use event::{Accepted, Admission, Event, SignIn, SignedIn, StoreTrouble};
 pub use fact::{
     AcceptedFact, AcceptedRecipient, Complaint, End, RefusedBy, RefusedMessage, RefusedRecipient,
-    SessionFact, SignInFailed, SignedInFact, Summary,
+    SessionFact, SignInFailed, SignInRefusal, SignedInFact, Summary,
 };
 pub use named::{Named, Refusal};
 pub use session::Session;

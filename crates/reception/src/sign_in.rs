@@ -5,7 +5,9 @@ use mail::Reply;
 use smtp::{Auth, LineLimits, Verb, from_base64, to_base64};
 
 use crate::phase::{Phase, SigningIn, Waiting};
-use crate::{Event, Session, SessionFact, SignIn, SignInFailed, SignedIn, SignedInFact};
+use crate::{
+    Event, Session, SessionFact, SignIn, SignInFailed, SignInRefusal, SignedIn, SignedInFact,
+};
 
 impl Session {
     /// Whether AUTH is offered now.
@@ -148,20 +150,23 @@ impl Session {
                 let mechanism = signing_in.mechanism;
                 self.log(SessionFact::SignedIn(SignedInFact { user, mechanism }));
             }
-            SignedIn::No(reply) => {
+            SignedIn::No(refusal) => {
                 self.phase = Phase::Ready(signing_in.hello);
-                self.sign_in_failed(signing_in.mechanism, reply);
+                self.sign_in_failed(signing_in.mechanism, refusal);
             }
         }
         self.after_step();
     }
 
-    fn sign_in_failed(&mut self, mechanism: Box<str>, reply: Reply) {
-        self.say(&reply);
-        self.count_refusal(&reply);
-        if reply.is_permanent() {
+    fn sign_in_failed(&mut self, mechanism: Box<str>, refusal: SignInRefusal) {
+        self.say(&refusal.reply);
+        self.count_refusal(&refusal.reply);
+        if refusal.reply.is_permanent() {
             self.counts.failed_sign_ins += 1;
         }
-        self.log(SessionFact::SignInFailed(SignInFailed { mechanism, reply }));
+        self.log(SessionFact::SignInFailed(SignInFailed {
+            mechanism,
+            refusal,
+        }));
     }
 }

@@ -31,7 +31,7 @@ pub struct Row {
     /// Version, cipher and key exchange group of the connection, parted by blanks; of the client's
     /// or, when it was tried, of that to the next hop.
     pub tls: Box<str>,
-    /// Who had signed in.
+    /// Who had signed in; of a refused sign-in the name that was tried.
     pub user: Box<str>,
     /// MAIL FROM without brackets, empty for `<>`; none where there was no MAIL.
     pub sender: Option<Box<str>>,

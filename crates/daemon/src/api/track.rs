@@ -33,7 +33,7 @@ pub struct TrackRow {
     pub client_name: Option<String>,
     /// What the client called itself.
     pub hello: Option<String>,
-    /// Who had signed in.
+    /// Who had signed in; of a refused sign-in the name that was tried, if it got that far.
     pub user: Option<String>,
     /// The listener that it came through.
     pub listener: Option<String>,

@@ -68,8 +68,9 @@ pub(super) async fn sign_in(
                 stamp: settings.sources.stamp(&welcome.name),
             }))
         }
-        Err(Unwelcome::Wrong) => {
-            services.journal.refused_at_console(client, None, WRONG);
+        Err(Unwelcome::Wrong { user, why }) => {
+            let (user, journal) = (user.as_deref(), &services.journal);
+            journal.refused_at_console(client, user, WRONG, &why);
             Err(Trouble(StatusCode::UNAUTHORIZED, WRONG.to_owned()))
         }
         Err(Unwelcome::NeedsCode) => Err(Trouble(StatusCode::UNAUTHORIZED, NEEDS_CODE.to_owned())),
@@ -179,7 +180,7 @@ pub(super) async fn issuer_end(
         Err(Unvouched::Away(why)) => Err(Trouble(StatusCode::SERVICE_UNAVAILABLE, why)),
         Err(why) => {
             if let Some((user, noted)) = why.noted() {
-                services.journal.refused_at_console(client, user, noted);
+                services.journal.refused_at_console(client, user, noted, "");
             }
             Err(Trouble(StatusCode::UNAUTHORIZED, why.to_string()))
         }

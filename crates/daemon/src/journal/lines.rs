@@ -17,7 +17,7 @@ use engine::{
 };
 use mail::{Certificate, Client, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
-use reception::{AcceptedRecipient, RefusedMessage, SessionFact};
+use reception::{AcceptedRecipient, RefusedMessage, SessionFact, SignInFailed, SignInRefusal};
 use relay_policy::{Approach, Familiar, Greylisted, Grounds, Rewritten};
 use route::{Hop, Site};
 use smtp::ProxyNotes;
@@ -33,8 +33,9 @@ pub(super) fn signed_in_at_console(client: Option<IpAddr>, user: &str, by: &str)
 }
 
 /// Logs that somebody is not.
-pub(super) fn refused_at_console(client: IpAddr, user: Option<&str>, reply: &str) {
-    info!(%client, user, way = "console", reply, "sign-in failed");
+pub(super) fn refused_at_console(client: IpAddr, user: Option<&str>, reply: &str, why: &str) {
+    let why = Some(why).filter(|why| !why.is_empty());
+    info!(%client, user, way = "console", reply, why, "sign-in failed");
 }
 
 /// Logs what happened in session `number` of `client`, which may be a proxy of ours on its own
@@ -86,7 +87,7 @@ pub(super) fn session(client: &Client, number: u64, is_proxy: bool, fact: &Sessi
             info!(session = number, client = %peer, user, ?verb, domains = %requested, "mail was asked for");
         }
         SessionFact::SignInFailed(failed) => {
-            info!(session = number, client = %peer, mechanism = &*failed.mechanism, reply = failed.reply.to_string(), "sign-in failed");
+            sign_in_failed(client, number, failed);
         }
         // It only looked how we are: some do so every second.
         SessionFact::Ended(summary) if is_proxy && summary.messages == 0 => {
@@ -102,6 +103,15 @@ pub(super) fn session(client: &Client, number: u64, is_proxy: bool, fact: &Sessi
             );
         }
     }
+}
+
+fn sign_in_failed(client: &Client, number: u64, failed: &SignInFailed) {
+    let SignInRefusal { reply, user, why } = &failed.refusal;
+    let why = Some(&**why).filter(|why| !why.is_empty());
+    info!(
+        session = number, client = %client, user = user.as_deref(), mechanism = &*failed.mechanism,
+        reply = reply.to_string(), why, "sign-in failed"
+    );
 }
 
 /// A line for each, like those that are refused when they are named.

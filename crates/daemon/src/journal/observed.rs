@@ -76,8 +76,9 @@ impl Observed {
             }
             SessionFact::SignInFailed(failed) => {
                 let (now, client) = (self.clock.line(), incoming.client().to_string());
-                let refusal = Refusal::new(now, &client, &failed.reply, None);
-                self.refusals().count(status(&failed.reply), refusal);
+                let refusal = Refusal::new(now, &client, &failed.refusal.reply, None);
+                self.refusals()
+                    .count(status(&failed.refusal.reply), refusal);
             }
             SessionFact::Accepted(_)
             | SessionFact::Complaint(_)

@@ -109,8 +109,14 @@ impl Tracking {
         self.tracker.as_ref().map(rows).unwrap_or_default()
     }
 
-    pub(super) fn refused_at_console(&self, client: IpAddr, user: Option<&str>, reply: &str) {
-        self.tell(|now| [rows::refused_at_console(now.wall, client, user, reply)]);
+    pub(super) fn refused_at_console(
+        &self,
+        client: IpAddr,
+        user: Option<&str>,
+        reply: &str,
+        why: &str,
+    ) {
+        self.tell(|now| [rows::refused_at_console(now.wall, client, user, reply, why)]);
     }
 
     pub(super) fn turned_away(&self, client: &Client, session: u64, why: &TurnedAway) {

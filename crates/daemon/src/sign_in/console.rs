@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use admission::REFUSAL_AFTER;
-use engine::{NotSignedIn, SignInResult, conclude, is_refused_unheard};
+use engine::{BANNED, NotSignedIn, SignInResult, conclude, is_refused_unheard};
 use sign_in::{Account, ConsoleRole, Exchange, Mechanism, Reason, Step, Why, prepare_name};
 use tokio::time::{sleep, sleep_until};
 
@@ -34,8 +34,13 @@ pub(crate) struct Welcome {
 /// Why nobody is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unwelcome {
-    /// Whatever was wrong.
-    Wrong,
+    /// Whatever was wrong, which nobody is told.
+    Wrong {
+        /// The name that was tried, in its one spelling, when it got that far.
+        user: Option<Box<str>>,
+        /// Why, in the words of the log.
+        why: Box<str>,
+    },
     /// The password is right, and a code is asked for.
     NeedsCode,
     /// Nobody can tell now.
@@ -61,7 +66,10 @@ impl SignInService {
         let heard = tokio::time::Instant::now();
         if self.with(|guard, now| is_refused_unheard(guard, client, now)) {
             sleep_until(heard + REFUSAL_AFTER).await;
-            return Err(Unwelcome::Wrong);
+            return Err(Unwelcome::Wrong {
+                user: None,
+                why: BANNED.into(),
+            });
         }
         let step = self.verify(settings, claim).await;
         let step = step.ok_or(Unwelcome::Unavailable)?;
@@ -92,14 +100,20 @@ impl SignInService {
         }
         let SignInResult::Refused { delay, why, .. } = result else {
             // A password takes one step.
-            return Err(Unwelcome::Wrong);
+            return Err(Unwelcome::Wrong {
+                user: None,
+                why: Box::default(),
+            });
         };
         settings.note(client, &why).await;
         sleep(delay).await;
         sleep_until(heard + REFUSAL_AFTER).await;
         Err(match why {
             NotSignedIn::Unavailable(_) | NotSignedIn::NewKey => Unwelcome::Unavailable,
-            NotSignedIn::Banned(_) | NotSignedIn::Wrong(_) => Unwelcome::Wrong,
+            NotSignedIn::Banned(_) | NotSignedIn::Wrong(_) => Unwelcome::Wrong {
+                user: why.user().map(Into::into),
+                why: why.words().into(),
+            },
         })
     }
 

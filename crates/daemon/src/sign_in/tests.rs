@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use engine::wrong_sign_in;
 use mail::Place;
 use relay_policy::Rights;
 use sign_in::{Account, Person, Source, Tried, Unavailable, Users};
@@ -80,7 +81,7 @@ fn code(outcome: &SignInOutcome) -> u16 {
     match outcome {
         SignInOutcome::Challenge { .. } => 334,
         SignInOutcome::Welcome(_) => 235,
-        SignInOutcome::Refused(reply) => reply.code(),
+        SignInOutcome::Refused(refusal) => refusal.reply.code(),
     }
 }
 
@@ -136,10 +137,10 @@ async fn nobody_learns_what_was_wrong() {
         }
     );
     for (outcome, took) in [wrong_password, nobody, banned] {
-        let SignInOutcome::Refused(reply) = outcome else {
+        let SignInOutcome::Refused(refusal) = outcome else {
             panic!("{outcome:?}")
         };
-        assert_eq!(reply, wrong_sign_in());
+        assert_eq!(refusal.reply, wrong_sign_in());
         assert!(took >= REFUSAL_AFTER);
     }
 }

@@ -2,8 +2,7 @@ use std::fmt;
 
 use ::sign_in::{Account, Exchange};
 use admission::Limits;
-use mail::Reply;
-use reception::{SignIn, SignedIn};
+use reception::{SignIn, SignInRefusal, SignedIn};
 
 use super::{Action, Awaited, Incoming};
 use crate::{standing_of_user, wrong_sign_in};
@@ -48,8 +47,8 @@ pub enum SignInOutcome {
     },
     /// The client is this user.
     Welcome(Account),
-    /// It is not signed in; what it hears.
-    Refused(Reply),
+    /// It is not signed in; what it hears, and what it does not.
+    Refused(SignInRefusal),
 }
 
 /// The sign-in under way, between two of its steps.
@@ -88,7 +87,8 @@ impl Incoming {
                 let Some(exchange) = exchange else {
                     // Nobody gave the challenge, which does not happen; a client that waits for an
                     // answer gets one all the same.
-                    self.session.on_sign_in(SignedIn::No(wrong_sign_in()));
+                    self.session
+                        .on_sign_in(SignedIn::No(wrong_sign_in().into()));
                     return None;
                 };
                 SignInStep::GoOn { exchange, response }
@@ -115,7 +115,7 @@ impl Incoming {
                     rights: account.rights,
                 }
             }
-            SignInOutcome::Refused(reply) => SignedIn::No(reply),
+            SignInOutcome::Refused(refusal) => SignedIn::No(refusal),
         };
         let welcome = matches!(answer, SignedIn::Yes { .. });
         self.session.on_sign_in(answer);

@@ -397,7 +397,7 @@ impl Driver {
         let cancelled = step == SignIn::Cancelled;
         self.steps.push(step);
         if !cancelled {
-            let cannot_tell = || SignedIn::No(Reply::new(454, 7, 0, "Nobody can tell now"));
+            let cannot_tell = || SignedIn::No(Reply::new(454, 7, 0, "Nobody can tell now").into());
             let answer = self.answers.pop_front().unwrap_or_else(cannot_tell);
             self.session.on_sign_in(answer);
         }

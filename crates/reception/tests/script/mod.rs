@@ -114,7 +114,7 @@ pub fn sign_in(text: &str) -> SignedIn {
         },
         ("no", reply) => {
             let code = reply[..3].parse().unwrap();
-            SignedIn::No(Reply::new(code, 7, 8, reply[3..].trim().to_owned()))
+            SignedIn::No(Reply::new(code, 7, 8, reply[3..].trim().to_owned()).into())
         }
         (other, _) => panic!("what is `sign-in: {other}`?"),
     }

@@ -157,7 +157,7 @@ impl Peer for Inside {
 fn signed_in(login: Login, rules: &Rules) -> SignedIn {
     let (may_relay, is_bound) = match login {
         Login::None | Login::Wrong => {
-            return SignedIn::No(Reply::new(535, 7, 8, "Authentication failed"));
+            return SignedIn::No(Reply::new(535, 7, 8, "Authentication failed").into());
         }
         Login::Powerless => (false, false),
         Login::Bound => (true, true),

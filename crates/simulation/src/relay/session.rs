@@ -326,7 +326,7 @@ fn sign_in(step: &SignInStep) -> SignInOutcome {
             recipients_per_hour: None,
         }),
         SignInStep::Begin { .. } | SignInStep::GoOn { .. } => {
-            SignInOutcome::Refused(wrong_sign_in())
+            SignInOutcome::Refused(wrong_sign_in().into())
         }
     }
 }

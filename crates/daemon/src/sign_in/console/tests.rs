@@ -53,7 +53,22 @@ async fn attempt(
         code: code.map(str::to_owned),
     };
     let result = sign_ins.at_console(&SETTINGS, client, &claim).await;
-    (result, heard.elapsed())
+    (result.map_err(bare), heard.elapsed())
+}
+
+/// Nobody is told what was wrong: all of these are one.
+fn unwelcome() -> Unwelcome {
+    Unwelcome::Wrong {
+        user: None,
+        why: Box::default(),
+    }
+}
+
+fn bare(why: Unwelcome) -> Unwelcome {
+    match why {
+        Unwelcome::Wrong { .. } => unwelcome(),
+        other => other,
+    }
 }
 
 async fn at_smtp(sign_ins: &SignInService, client: IpAddr, password: &str) -> bool {
@@ -97,7 +112,7 @@ async fn only_who_has_a_role_is_welcome_and_nobody_learns_why_he_is_not() {
         let (result, took) = attempt(&sign_ins, HOME, claim).await;
         assert_eq!(
             (result, took),
-            (Err(Unwelcome::Wrong), REFUSAL_AFTER),
+            (Err(unwelcome()), REFUSAL_AFTER),
             "{claim:?}"
         );
     }
@@ -108,7 +123,11 @@ async fn only_who_has_a_role_is_welcome_and_nobody_learns_why_he_is_not() {
         code: None,
     };
     let result = sign_ins.at_console(&nobody, HOME, &claim).await;
-    assert_eq!(result, Err(Unwelcome::Wrong));
+    let noted = Unwelcome::Wrong {
+        user: Some("ann".into()),
+        why: Reason::WrongSecret.to_string().into(),
+    };
+    assert_eq!(result, Err(noted));
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,11 +136,11 @@ async fn a_code_is_asked_for_after_the_right_password_and_counts_once() {
     let (code, wrong) = (code(), wrong_code());
     for (password, code, expected) in [
         (PASSWORD, None, Err(Unwelcome::NeedsCode)),
-        ("wrong", None, Err(Unwelcome::Wrong)),
-        ("wrong", Some(&*code), Err(Unwelcome::Wrong)),
+        ("wrong", None, Err(unwelcome())),
+        ("wrong", Some(&*code), Err(unwelcome())),
         (PASSWORD, Some(&*code), Ok(true)),
-        (PASSWORD, Some(&*code), Err(Unwelcome::Wrong)),
-        (PASSWORD, Some(&*wrong), Err(Unwelcome::Wrong)),
+        (PASSWORD, Some(&*code), Err(unwelcome())),
+        (PASSWORD, Some(&*wrong), Err(unwelcome())),
     ] {
         let (result, _) = attempt(&sign_ins, HOME, ("eve", password, code)).await;
         assert_eq!(
@@ -144,7 +163,7 @@ async fn who_guesses_codes_is_banned_here_and_at_smtp_and_others_are_not() {
     // Nor does he learn any more that the password is right.
     for code in [None, Some(&*code())] {
         let (result, _) = attempt(&sign_ins, HOME, ("eve", PASSWORD, code)).await;
-        assert_eq!(result, Err(Unwelcome::Wrong));
+        assert_eq!(result, Err(unwelcome()));
     }
     assert!(!at_smtp(&sign_ins, HOME, PASSWORD).await);
     assert!(at_smtp(&sign_ins, ELSEWHERE, PASSWORD).await);
@@ -159,7 +178,7 @@ async fn who_guessed_at_smtp_is_banned_here() {
         assert!(!at_smtp(&sign_ins, HOME, "guess").await);
     }
     let (result, _) = attempt(&sign_ins, HOME, ("eve", PASSWORD, Some(&code()))).await;
-    assert_eq!(result, Err(Unwelcome::Wrong));
+    assert_eq!(result, Err(unwelcome()));
     let (result, _) = attempt(&sign_ins, ELSEWHERE, ("eve", PASSWORD, Some(&code()))).await;
     assert!(result.is_ok());
 }
