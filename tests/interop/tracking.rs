@@ -448,19 +448,27 @@ fn what_a_client_heard_is_in_the_log_in_a_row_and_counted() {
     const DIALOGUES: usize = 200;
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
-    let relay = Relay::start(network, &hosted(&server));
+    let relay = Relay::start(network, &format!("{}{}", hosted(&server), narrow_door(network)));
     let mut heard = Heard::default();
+    // Whoever is in already takes all the room that there is for one client.
+    let inside = Dialogue::ready(network.stranger(), relay.listener("door"));
     for number in 0..DIALOGUES {
-        heard.play(&relay, number);
+        match number % 5 {
+            4 => heard.turned_away(&relay, number),
+            _ => heard.play(&relay, number),
+        }
     }
+    drop(inside);
     relay.wait_until_empty();
 
     let counts = [
         heard.refused.len(),
         heard.refused_messages.len(),
         heard.taken.len(),
+        heard.turned_away.len(),
     ];
     assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+    every_refusal_has_a_row_in_protocol_logs(&relay, &heard);
     let log = relay.log();
     let lines: Vec<Value> = log
         .lines()
@@ -511,12 +519,27 @@ fn what_a_client_heard_is_in_the_log_in_a_row_and_counted() {
     assert_eq!(tracked("delivery", "id"), logged("delivered", "id"));
     assert_eq!(tracked("delivery", "reply"), logged("delivered", "reply"));
 
+    assert_eq!(
+        logged("turned away", "reply"),
+        sorted(heard.turned_away.clone())
+    );
+    assert_eq!(
+        tracked("connect", "reply"),
+        sorted(heard.turned_away.clone())
+    );
+    assert_eq!(tracked("connect", "place"), logged("turned away", "place"));
+    assert_eq!(tracked("connect", "note"), logged("turned away", "why"));
+
     let metrics = relay.command(&["status", "--metrics"]).expect_code(0).out;
     let counted = |name: &str| -> usize {
         let of = metrics.lines().filter(|line| line.starts_with(name));
         let values = of.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
         values.sum()
     };
+    assert_eq!(
+        counted("gatepost_connections_refused_total{"),
+        heard.turned_away.len()
+    );
     assert_eq!(
         counted("gatepost_recipients_refused_total{"),
         heard.refused.len()
@@ -533,6 +556,53 @@ fn what_a_client_heard_is_in_the_log_in_a_row_and_counted() {
         counted("gatepost_recipients_settled_total{fate=\"delivered\"}"),
         heard.taken.len()
     );
+}
+
+/// A listener for one client at a time and none from elsewhere, and what is said on all of them in the
+/// forms of others.
+fn narrow_door(network: Network) -> String {
+    format!(
+        "[listener.door]\nbind = \"{}:0\"\nmax_per_client = 1\n\
+         connect = {{ mode = \"all-except\", except = [\"{}\"] }}\n\
+         [log.w3c]\nfields = [\"cs-method\", \"cs-uri-query\", \"sc-status\"]\noutbound = false\n\
+         [log.ncsa]\nformat = \"ncsa\"\noutbound = false\n",
+        network.relay(),
+        network.host(9)
+    )
+}
+
+/// Each with its status; those for which no command had asked with their words, too.
+fn every_refusal_has_a_row_in_protocol_logs(relay: &Relay, heard: &Heard) {
+    let [refused, messages, away] = [&heard.refused, &heard.refused_messages, &heard.turned_away];
+    let heard = [refused, messages, away].into_iter().flatten();
+    let heard = sorted(heard.map(|reply| reply[..3].to_owned()));
+    let text = |log: &str| {
+        let folder = relay.data_dir().join("log").join(log);
+        let files = fs::read_dir(folder).expect("a folder");
+        let texts = files.map(|file| fs::read_to_string(file.expect("a file").path()));
+        texts.map(|text| text.expect("text")).collect::<String>()
+    };
+    let statuses = |text: &str, of: fn(&str) -> Option<&str>| {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let statuses = lines.filter_map(of).filter(|status| *status >= "400");
+        sorted(statuses.map(str::to_owned))
+    };
+    let of_w3c: fn(&str) -> Option<&str> = |line| line.rsplit(' ').next();
+    let of_ncsa: fn(&str) -> Option<&str> = |line| line.rsplit(' ').nth(1);
+    for (log, of) in [("w3c", of_w3c), ("ncsa", of_ncsa)] {
+        let what = format!("all rows of [log.{log}]");
+        until_true(&what, seconds(20), || {
+            statuses(&text(log), of).len() >= heard.len()
+        });
+        assert_eq!(statuses(&text(log), of), heard, "{log}");
+    }
+    let told = sorted(away.iter().map(|reply| {
+        let (code, words) = reply.split_at(3);
+        format!("- {} {code}", words.replace(' ', "+"))
+    }));
+    let text = text("w3c");
+    let rows = text.lines().filter(|line| line.starts_with("- "));
+    assert_eq!(sorted(rows.map(str::to_owned)), told);
 }
 
 fn sorted(all: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -557,9 +627,25 @@ struct Heard {
     refused: Vec<String>,
     refused_messages: Vec<String>,
     taken: Vec<String>,
+    turned_away: Vec<String>,
 }
 
 impl Heard {
+    /// A client for whom there is no room, or who may not come in at all.
+    fn turned_away(&mut self, relay: &Relay, number: usize) {
+        let network = relay.network;
+        let from = match number % 2 {
+            0 => network.stranger(),
+            _ => network.host(9),
+        };
+        let mut client = Dialogue::connect(from, relay.listener("door"));
+        let replies = client.replies_until_closed();
+        let [reply] = &replies[..] else {
+            panic!("{replies:?}");
+        };
+        self.turned_away.push(one_line(&reply.text()));
+    }
+
     /// One of many dialogues, each different from the one before.
     fn play(&mut self, relay: &Relay, number: usize) {
         let from = if number.is_multiple_of(3) {

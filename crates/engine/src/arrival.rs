@@ -69,8 +69,8 @@ pub enum ArrivalStep {
 /// Why a client hears something else than the greeting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TurnedAway {
-    /// It got no slot.
-    Busy(TurnAway),
+    /// It got no slot. Where TLS comes first it hears nothing.
+    Busy(Option<Reply>, TurnAway),
     /// A rule about connections says so.
     ByRule(Reply, Reason),
     /// It comes too often, or has guessed too much.
@@ -152,7 +152,11 @@ impl Arrival {
     /// Whether there was a slot.
     pub fn on_slot(&mut self, taken: Result<(), TurnAway>) {
         match taken {
-            Err(full) => self.turn_away(TurnedAway::Busy(full)),
+            Err(full) => {
+                let heard = !self.implicit_tls;
+                let reply = heard.then(|| full.reply(&self.settings.hostname));
+                self.turn_away(TurnedAway::Busy(reply, full));
+            }
             Ok(()) if self.is_proxy => self.come_in(),
             Ok(()) => self.stage = Stage::Rules(Box::default()),
         }
@@ -198,7 +202,7 @@ impl Arrival {
         let (settings, client, number) = (self.settings, self.client, self.number);
         let session = match self.turned_away {
             None => Session::new(settings, client, number),
-            Some(TurnedAway::Busy(_)) => Session::busy(settings, client, number),
+            Some(TurnedAway::Busy(..)) => Session::busy(settings, client, number),
             Some(TurnedAway::Early) => Session::early_talker(settings, client, number),
             Some(TurnedAway::ByRule(reply, _) | TurnedAway::TooOften(reply, _)) => {
                 Session::turned_away(settings, client, number, reply)
@@ -214,7 +218,7 @@ impl Arrival {
 
     fn tell(&mut self) -> ArrivalStep {
         match &self.turned_away {
-            Some(TurnedAway::Busy(_)) if self.implicit_tls => self.stage = Stage::Gone,
+            Some(TurnedAway::Busy(None, _)) => self.stage = Stage::Gone,
             Some(_) | None => self.come_in(),
         }
         self.turned_away

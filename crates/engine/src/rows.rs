@@ -170,7 +170,7 @@ impl Caller<'_> {
     /// It was turned away in place of the greeting. None when its session says so itself.
     pub fn turned_away(&self, at: Timestamp, why: &TurnedAway) -> Option<Row> {
         let (reply, note, place) = match why {
-            TurnedAway::Busy(why) => (None, shown(why.excess), &why.place),
+            TurnedAway::Busy(reply, why) => (reply.as_ref(), shown(why.excess), &why.place),
             TurnedAway::TooOften(reply, why) => (Some(reply), shown(why.excess), &why.place),
             TurnedAway::ByRule(reply, why) => (Some(reply), shown(why), &why.place),
             TurnedAway::Early => return None,

@@ -47,7 +47,7 @@ words! {
 impl From<&TurnedAway> for AtTheDoor {
     fn from(why: &TurnedAway) -> Self {
         match why {
-            TurnedAway::Busy(_) => Self::Busy,
+            TurnedAway::Busy(..) => Self::Busy,
             TurnedAway::ByRule(..) => Self::Rule,
             TurnedAway::TooOften(..) => Self::Rate,
             TurnedAway::Early => Self::Early,

@@ -1,8 +1,10 @@
 //! Rows of an incoming connection: a command with its reply.
 //!
 //! A command lasts until it has a reply that is no intermediate one (3yz): what comes in between,
-//! content and the answers to challenges, belongs to it. A session that ends without QUIT has a row
-//! for it all the same, with the octets of the last one, as IIS wrote.
+//! content and the answers to challenges, belongs to it. A refusal for which nobody asked (421 in
+//! place of the greeting, at a time limit, at a stop) has a row without a verb, with its text. A
+//! session that ends without QUIT has a row for it all the same, with the octets of the last one, as
+//! IIS wrote.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -83,7 +85,10 @@ impl Exchanges {
                     return Some(self.complete(at, pending, status));
                 }
             }
-            // The greeting, or that we end the session: no command has it for an answer.
+            // In place of the greeting, or that we end the session: no command has it for an answer.
+            (Said::Reply(reply), None) if code(&reply.text) >= 400 => {
+                return Some(self.unasked(at, reply));
+            }
             (Said::Reply(_) | Said::Content { .. }, None) | (Said::Remark(_), _) => {}
         }
         None
@@ -97,6 +102,16 @@ impl Exchanges {
         self.quit = true;
         let (sent, received) = self.last;
         Some(self.row(at, "QUIT".into(), QUIT_STATUS, (sent, received), 0))
+    }
+
+    fn unasked(&mut self, at: Timestamp, reply: &Spoken) -> Row {
+        self.last = (reply.octets, 0);
+        let (_, text) = split(&reply.text);
+        Row {
+            argument: text.into(),
+            lasted: 0,
+            ..self.row(at, "".into(), code(&reply.text), self.last, 0)
+        }
     }
 
     fn complete(&mut self, at: Timestamp, pending: Pending, status: u16) -> Row {
@@ -262,9 +277,25 @@ mod tests {
         ];
         assert_eq!(
             rows(&said),
-            ["- NOOP 250 0 14 4 2", "- QUIT 240 9000 14 4 0"]
+            [
+                "- NOOP 250 0 14 4 2",
+                "-  4.4.2 Timeout 421 0 19 0 0",
+                "- QUIT 240 9000 19 0 0"
+            ]
         );
         assert_eq!(rows(&[]), ["- QUIT 240 9000 0 0 0"]);
+    }
+
+    #[test]
+    fn who_is_turned_away_has_a_row_that_says_how() {
+        let said = [(3, reply("421 4.7.1 Too many connections from you"))];
+        assert_eq!(
+            rows(&said),
+            [
+                "-  4.7.1 Too many connections from you 421 0 41 0 0",
+                "- QUIT 240 9000 41 0 0"
+            ]
+        );
     }
 
     #[test]

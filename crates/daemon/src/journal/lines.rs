@@ -209,7 +209,10 @@ pub(super) fn proxied(client: &Client, number: u64, proxy: SocketAddr, notes: &P
 /// of its listener.
 pub(super) fn turned_away(client: &Client, number: u64, slots: &SlotLimits, why: &TurnedAway) {
     let (reply, slots, why, place) = match why {
-        TurnedAway::Busy(why) => (None, Some(slots), why.excess.to_string(), &why.place),
+        TurnedAway::Busy(reply, why) => {
+            let why_in_words = why.excess.to_string();
+            (reply.as_ref(), Some(slots), why_in_words, &why.place)
+        }
         TurnedAway::TooOften(reply, why) => (Some(reply), None, why.excess.to_string(), &why.place),
         TurnedAway::ByRule(reply, why) => (Some(reply), None, why.to_string(), &why.place),
         // The session says so itself.

@@ -117,7 +117,7 @@ impl Observed {
             TurnedAway::TooOften(reply, why) => (reply, (why.excess.to_string(), &why.place)),
             TurnedAway::ByRule(reply, why) => (reply, (why.to_string(), &why.place)),
             // Busy is nobody's fault, and whoever spoke too early is told of by his session.
-            TurnedAway::Busy(_) | TurnedAway::Early => return,
+            TurnedAway::Busy(..) | TurnedAway::Early => return,
         };
         let client = client.to_string();
         let refusal = Refusal::new(self.clock.line(), &client, reply, Some(why));

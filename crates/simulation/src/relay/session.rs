@@ -86,7 +86,7 @@ impl Relay {
                 ArrivalStep::Log(why) => {
                     world.note(format_args!("session {socket}: {why:?}"));
                     world.count(match why {
-                        TurnedAway::Busy(_) => "clients without a slot",
+                        TurnedAway::Busy(..) => "clients without a slot",
                         TurnedAway::TooOften(..) => "clients turned away for their rate",
                         TurnedAway::ByRule(..) | TurnedAway::Early => "clients turned away by rule",
                     });
