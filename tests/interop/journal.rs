@@ -3,12 +3,13 @@
 
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::client::Dialogue;
+use crate::client::{Dialogue, message, submit};
 use crate::network::Network;
 use crate::program::{self, finish, path_of};
 use crate::relay::Relay;
+use crate::server::route_to;
 use crate::wait::{seconds, until, until_true};
 
 const JOURNALD: &str = "/lib/systemd/systemd-journald";
@@ -87,8 +88,10 @@ fn the_journal_has_a_field_for_each_field_of_the_log() {
         "",
         &format!(
             "[listener.internet]\nbind = \"{}:0\"\n[log]\njournald = true\n\
-             [log.mail]\nformat = \"maillog\"\nprogram = \"postfix\"\njournald = true\n",
-            network.relay()
+             [log.mail]\nformat = \"maillog\"\nprogram = \"postfix\"\njournald = true\n\
+             [domain.\"hosted.test\"]\nroute = \"{}\"\n",
+            network.relay(),
+            route_to(network.mail_server())
         ),
     );
     let [beside] = journal.beside();
@@ -99,6 +102,28 @@ fn the_journal_has_a_field_for_each_field_of_the_log() {
     stranger.ask("MAIL FROM:<ann@client.test>", 250);
     stranger.ask("RCPT TO:<bob@elsewhere.test>", 550);
     stranger.ask("QUIT", 221);
+    submit(
+        network.permitted(),
+        relay.address(),
+        "ann@client.test",
+        &["carl@hosted.test", "\"dan d\"@hosted.test"],
+        &message("for two"),
+    );
+    let accepted = until(
+        "the entry of a message, found by either",
+        seconds(20),
+        || {
+            let mut found = journal
+                .entries("GATEPOST_TO=\"dan d\"@hosted.test")
+                .into_iter();
+            found.find(|entry| entry["GATEPOST_EVENT"] == "message accepted")
+        },
+    );
+    assert_eq!(
+        accepted["GATEPOST_TO"],
+        json!(["carl@hosted.test", "\"dan d\"@hosted.test"]),
+        "{accepted}"
+    );
     let refused = until("an entry", seconds(20), || {
         journal.entries("GATEPOST_EVENT=recipient refused").pop()
     });
@@ -122,7 +147,7 @@ fn the_journal_has_a_field_for_each_field_of_the_log() {
         "{line}"
     );
     let line = until("a line of the maillog", seconds(20), || {
-        journal.entries("GATEPOST_LOG=mail").pop()
+        journal.entries("GATEPOST_LOG=mail").into_iter().next()
     });
     assert_eq!(line["SYSLOG_IDENTIFIER"], "postfix/smtpd");
     let text = line["MESSAGE"].as_str().expect("a line");

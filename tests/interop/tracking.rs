@@ -448,7 +448,10 @@ fn what_a_client_heard_is_in_the_log_in_a_row_and_counted() {
     const DIALOGUES: usize = 200;
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
-    let relay = Relay::start(network, &format!("{}{}", hosted(&server), narrow_door(network)));
+    let relay = Relay::start(
+        network,
+        &format!("{}{}", hosted(&server), narrow_door(network)),
+    );
     let mut heard = Heard::default();
     // Whoever is in already takes all the room that there is for one client.
     let inside = Dialogue::ready(network.stranger(), relay.listener("door"));

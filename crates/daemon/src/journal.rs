@@ -3,6 +3,7 @@
 
 mod lines;
 mod mail_lines;
+mod named;
 mod observed;
 mod tracking;
 

@@ -26,6 +26,8 @@ use tracing::{debug, error, info, warn};
 
 use tls::TlsError;
 
+use super::named::{Named, named};
+
 /// Logs that somebody is signed in at the console.
 pub(super) fn signed_in_at_console(client: Option<IpAddr>, user: &str, by: &str) {
     let client = client.map(tracing::field::display);
@@ -60,14 +62,17 @@ pub(super) fn session(client: &Client, number: u64, is_proxy: bool, fact: &Sessi
                 .as_ref()
                 .map(|by| (&*by.why, by.place.to_string()))
                 .unzip();
+            let recipients = refused.recipients.iter();
+            let Named { to, further } = named(recipients.map(|one| &one.recipient));
+            let to = Some(to).filter(|to| !to.is_empty());
             info!(
                 session = number, id, client = %peer,
-                from = refused.reverse_path.as_str(), reply = refused.reply.to_string(),
+                from = refused.reverse_path.as_str(), to, further, reply = refused.reply.to_string(),
                 octets = refused.octets, why, place, "message refused"
             );
         }
         SessionFact::RefusedFor(refused) => refused_for(client, number, refused),
-        // The first recipient stands in the line of `accepted`.
+        // What let the first one in stands in the line of `accepted`.
         SessionFact::Accepted(accepted) => {
             for recipient in accepted.recipients.iter().skip(1) {
                 further_recipient(client, number, accepted.id, recipient);
@@ -232,32 +237,23 @@ pub(super) fn handshake_failed(client: &Client, number: u64, error: &TlsError) {
     info!(session = number, client = %client, listener = %client.listener, %error, "handshake failed");
 }
 
-/// Logs what a rule of screening made of a message: for its first recipients by name.
+/// Logs what a rule of screening made of a message.
 pub(super) fn screened(by: &Caller<'_>, id: QueueId, from: &ReversePath, fact: &ScreenedFact) {
     let ScreenedFact {
         matched,
         recipients,
         ..
     } = fact;
-    let named = recipients.iter().take(SCREENED_NAMED_MAX);
-    let named: Vec<&str> = named.map(Mailbox::as_str).collect();
-    let further = recipients
-        .len()
-        .checked_sub(SCREENED_NAMED_MAX)
-        .filter(|more| *more > 0);
+    let Named { to, further } = named(recipients.iter());
     info!(
         session = by.session, %id, client = %by.client, from = from.as_str(),
-        to = named.join(" "), further, screen = &*matched.name, does = &*matched.does,
+        to, further, screen = &*matched.name, does = &*matched.does,
         dry_run = matched.dry_run, why = &*matched.why, place = %matched.place, "screened"
     );
 }
 
-/// Of those whom one rule is about.
-const SCREENED_NAMED_MAX: usize = 5;
-
-/// Logs a message that is on stable storage, just before its client hears so, with its first
-/// recipient and why that one was let in. Each further recipient gets a line of its own from
-/// [`session`].
+/// Logs a message that is on stable storage, just before its client hears so, with its recipients
+/// and why the first one was let in. Each further recipient gets a line of its own from [`session`].
 pub(super) fn accepted(acceptance: &Acceptance) {
     let Acceptance {
         client,
@@ -271,19 +267,15 @@ pub(super) fn accepted(acceptance: &Acceptance) {
     let origin = origin.as_deref();
     let why = reasons.first();
     let facts = &message.message;
-    let first = message
-        .recipients
-        .first()
-        .map(|r| (r.admitted.recipient(), r.admitted.grounds()));
-    let (to, grounds) = first
-        .map(|(to, g)| (to.as_str(), g.as_str()))
-        .unwrap_or_default();
+    let first = message.recipients.first();
+    let grounds = first.map_or("", |first| first.admitted.grounds().as_str());
+    let Named { to, further } = named(addresses(&message.recipients));
     info!(
         id = %facts.id, session, client = %client, hello = &**hello,
         origin = origin.and_then(|origin| origin.address).map(tracing::field::display),
         origin_hello = origin.and_then(|origin| origin.helo.as_deref()),
         origin_id = origin.and_then(|origin| origin.ident.as_deref()),
-        from = facts.reverse_path.as_str(), to,
+        from = facts.reverse_path.as_str(), to, further,
         recipients = message.recipients.len(), grounds,
         why = why.as_ref().map(ToString::to_string),
         place = why.as_ref().map(|why| tracing::field::display(&why.place)), size = facts.size,
@@ -292,6 +284,11 @@ pub(super) fn accepted(acceptance: &Acceptance) {
     if let Some(place) = &acceptance.unscreened_by {
         info!(id = %facts.id, session, %place, "it is screened after its 250");
     }
+}
+
+fn addresses(recipients: &[Recipient]) -> impl ExactSizeIterator<Item = &Mailbox> {
+    let recipients = recipients.iter();
+    recipients.map(|recipient| recipient.admitted.recipient())
 }
 
 /// Logs a file of the pickup directory whose message was accepted under this id.
@@ -382,6 +379,7 @@ pub(super) fn reported(report: &NewMessage, about: &str) {
 pub(super) fn screened_late(late: &Late, outcome: &LateOutcome) {
     let id = late.message().id;
     let recipients = late.recipients().len();
+    let Named { to, further } = named(addresses(late.recipients()));
     let others = outcome
         .others
         .iter()
@@ -389,16 +387,20 @@ pub(super) fn screened_late(late: &Late, outcome: &LateOutcome) {
     let others: Vec<String> = others.collect();
     let made = (!others.is_empty()).then(|| others.join(" "));
     match &outcome.end {
-        LateEnd::Passed => info!(%id, recipients, made, "screened after its 250: it goes on"),
+        LateEnd::Passed => {
+            info!(%id, to, further, recipients, made, "screened after its 250: it goes on")
+        }
         LateEnd::Held(why) => {
-            info!(%id, recipients, made, why = &**why, "screened after its 250: held")
+            info!(%id, to, further, recipients, made, why = &**why, "screened after its 250: held")
         }
         LateEnd::Refused(reply) => {
-            info!(%id, recipients, reply = reply.to_string(), "screened after its 250: refused, its sender is told");
+            info!(%id, to, further, recipients, reply = reply.to_string(), "screened after its 250: refused, its sender is told");
         }
-        LateEnd::Discarded => info!(%id, recipients, "screened after its 250: thrown away"),
+        LateEnd::Discarded => {
+            info!(%id, to, further, recipients, "screened after its 250: thrown away")
+        }
         LateEnd::Postponed(why, _) => {
-            warn!(%id, recipients, why = &**why, "cannot be screened now, it is tried again");
+            warn!(%id, to, further, recipients, why = &**why, "cannot be screened now, it is tried again");
         }
     }
 }
@@ -407,7 +409,8 @@ pub(super) fn screened_late(late: &Late, outcome: &LateOutcome) {
 pub(super) fn replaced(replacement: &Replacement, note: &str) {
     let Replacement { id, by, .. } = replacement;
     let (recipients, new) = (by.recipients.len(), by.message.id);
-    info!(%id, released_as = %new, recipients, note, "released from quarantine");
+    let Named { to, further } = named(addresses(&by.recipients));
+    info!(%id, released_as = %new, to, further, recipients, note, "released from quarantine");
 }
 
 /// Logs what became of the outcomes of attempts.
@@ -418,9 +421,8 @@ pub(super) fn dispatched(fact: &Fact) {
             info!(%id, "the notice was too large for its way: a shorter one follows");
         }
         Fact::Notice { about, notice } => {
-            let to = notice.recipients.first();
-            let to = to.map_or("", |r| r.admitted.recipient().as_str());
-            info!(id = %notice.message.id, %about, to, "notice");
+            let Named { to, further } = named(addresses(&notice.recipients));
+            info!(id = %notice.message.id, %about, to, further, "notice");
         }
         Fact::Untold(id) => {
             info!(%id, "no notice of success: strangers ask for more than queue.ndr.success_rate");
