@@ -103,6 +103,12 @@ fn senders_of_forwarded_mail_are_those_that_postsrsd_and_mail_srs_make() {
             "{sender}: {} and {before:?}",
             sent.from
         );
+        // It is found by both.
+        scene.relay.wait_until_empty();
+        let filter = format!("from:{}", sent.from);
+        let tracked = scene.relay.command(&["track", &filter]);
+        let became = format!("> became <{}>, as it is forwarded", sent.from);
+        assert!(tracked.out.contains(&became), "{}", tracked.text());
         let expected = given_back(sender);
         assert_eq!(
             scene.postsrsd.turned_back(&sent.from).as_deref(),

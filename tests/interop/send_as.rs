@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::client::{message, submit};
 use crate::dns::NameServer;
 use crate::network::Network;
@@ -29,6 +31,29 @@ fn a_masquerade_hides_inner_senders_and_their_bounces_come_home() {
     let place = relay.place_of("masquerade_domain");
     let sender = format!("\"sender\":\"root@contoso.test, by {place}\"");
     relay.wait_for_log(&["delivered", &sender]);
+    relay.wait_until_empty();
+    let track = |filter: &str| -> Vec<Value> {
+        let out = relay.command(&["--json", "track", "--events", filter]);
+        serde_json::from_str(&out.expect_code(0).out).expect("JSON")
+    };
+    let results = |rows: &[Value]| -> Vec<String> {
+        let results = rows.iter().map(|row| row["result"].as_str());
+        results
+            .map(|word| word.expect("a word").to_owned())
+            .collect()
+    };
+    assert_eq!(
+        results(&track("from:root@localhost to:bob@elsewhere.test")),
+        ["delivered", "received"]
+    );
+    let rewritten = track("from:root@contoso.test");
+    assert_eq!(results(&rewritten), ["rewritten"]);
+    let became = "<root@localhost> became <root@contoso.test>";
+    assert_eq!(rewritten[0]["note"], became);
+    assert_eq!(rewritten[0]["place"], place);
+    let id = rewritten[0]["id"].as_str().expect("an id");
+    let traced = relay.command(&["trace", id]).expect_code(0).out;
+    assert!(traced.contains(became), "{traced}");
     send(permitted, "ann@hosted.test", "bob@elsewhere.test", "known");
     assert_eq!(world.wait_for("known").from, "ann@hosted.test");
     send(stranger, "root@localhost", "bob@hosted.test", "strange");

@@ -378,7 +378,8 @@ pub fn recovered(waiting: &Waiting, at: Timestamp) -> Vec<Row> {
     waiting.recipients.iter().map(row).collect()
 }
 
-/// What one attempt did, a row for each recipient.
+/// What one attempt did, a row for each recipient; and before it one that has the sender as whom the
+/// message went there, where that is not its own: it is found by both.
 pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
     let job = &report.job;
     let common = Row {
@@ -404,7 +405,7 @@ pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
             Outcome::Deferred(failure) => (TrackedResult::Deferred, host(failure)),
             Outcome::Failed(failure) => (TrackedResult::Failed, host(failure)),
         };
-        Row {
+        let row = Row {
             result,
             host,
             number: Some(*number),
@@ -413,23 +414,76 @@ pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
             tries: recipient.map_or(0, |recipient| recipient.tries + 1),
             note: recipient.map(|one| notes(report, one)).unwrap_or_default(),
             ..common
-        }
+        };
+        let sent_as = recipient.and_then(|recipient| sent_as(report, recipient));
+        let rewritten = sent_as.and_then(|sent_as| rewritten(&row, sent_as));
+        rewritten.into_iter().chain([row])
     };
-    each(common, &report.ended.results).map(row).collect()
+    each(common, &report.ended.results).flat_map(row).collect()
+}
+
+/// As whom a message goes to somebody.
+enum Outward<'a> {
+    /// The address that stands for its sender, or `<>` where that would be too long.
+    Forwarded(Option<&'a Mailbox>),
+    /// By what the configuration says of its sender, its client or its way.
+    Otherwise(&'a SentAs),
+}
+
+/// As whom the message went, where that is not as it came.
+fn sent_as<'a>(report: &'a Report, recipient: &Recipient) -> Option<Outward<'a>> {
+    let is_forwarded = recipient.admitted.forwarded_from().is_some();
+    match (&report.rewritten, &report.sent_as) {
+        (Rewritten::To(address), _) if is_forwarded => Some(Outward::Forwarded(Some(address))),
+        (Rewritten::TooLong, _) if is_forwarded => Some(Outward::Forwarded(None)),
+        (_, sent_as) => sent_as.as_ref().map(Outward::Otherwise),
+    }
+}
+
+/// That the sender of this row of an attempt went as another one; none where it has been that one.
+fn rewritten(row: &Row, sent_as: Outward<'_>) -> Option<Row> {
+    let (new, place, why) = match sent_as {
+        Outward::Forwarded(address) => (
+            address.map(Mailbox::as_str).unwrap_or_default(),
+            Box::default(),
+            Some("as it is forwarded"),
+        ),
+        Outward::Otherwise(sent_as) => (
+            sent_as.sender.as_str(),
+            shown(&sent_as.place),
+            sent_as.author.then_some("and so did the author"),
+        ),
+    };
+    let old = row.sender.as_deref().unwrap_or_default();
+    if old == new && why.is_none() {
+        return None;
+    }
+    let why = why.map(|why| format!(", {why}")).unwrap_or_default();
+    Some(Row {
+        result: TrackedResult::Rewritten,
+        sender: Some(new.into()),
+        note: format!("<{old}> became <{new}>{why}").into(),
+        place,
+        tls: Box::default(),
+        reply: Box::default(),
+        queued: None,
+        took: None,
+        replied: None,
+        ..row.clone()
+    })
 }
 
 /// As whom the message went, where that is not as it came; how many attempts before it bear the same
 /// number; and whether it may arrive twice.
 fn notes(report: &Report, recipient: &Recipient) -> Box<str> {
     let mut notes = Vec::new();
-    let is_forwarded = recipient.admitted.forwarded_from().is_some();
-    match (&report.rewritten, &report.sent_as) {
-        (Rewritten::To(address), _) if is_forwarded => notes.push(format!("sent as {address}")),
-        (Rewritten::TooLong, _) if is_forwarded => notes.push("sent as <>".to_owned()),
-        (_, Some(SentAs { sender, place, .. })) => {
+    match sent_as(report, recipient) {
+        Some(Outward::Forwarded(Some(address))) => notes.push(format!("sent as {address}")),
+        Some(Outward::Forwarded(None)) => notes.push("sent as <>".to_owned()),
+        Some(Outward::Otherwise(SentAs { sender, place, .. })) => {
             notes.push(format!("sent as {sender}, by {place}"));
         }
-        (_, None) => {}
+        None => {}
     }
     match report.job.excused {
         0 => {}

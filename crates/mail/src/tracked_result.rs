@@ -38,9 +38,11 @@ pub enum TrackedResult {
     Notified,
     /// A rule of screening matched: what it did, or would have done.
     Screened,
+    /// Its sender is another one on the way to this recipient, or its author too.
+    Rewritten,
 }
 
-const WORDS: [(TrackedResult, &str); 17] = [
+const WORDS: [(TrackedResult, &str); 18] = [
     (TrackedResult::Received, "received"),
     (TrackedResult::Refused, "refused"),
     (TrackedResult::Postponed, "postponed"),
@@ -58,12 +60,13 @@ const WORDS: [(TrackedResult, &str); 17] = [
     (TrackedResult::Expanded, "expanded"),
     (TrackedResult::Notified, "notified"),
     (TrackedResult::Screened, "screened"),
+    (TrackedResult::Rewritten, "rewritten"),
 ];
 
 impl TrackedResult {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 17] = {
-        let mut all = [Self::Received; 17];
+    pub const ALL: [Self; 18] = {
+        let mut all = [Self::Received; 18];
         let mut at = 0;
         while at < WORDS.len() {
             all[at] = WORDS[at].0;

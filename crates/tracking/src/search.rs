@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use filter::{Condition, Filter};
-use mail::{QueueId, Timestamp};
+use mail::{QueueId, Timestamp, TrackedResult};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::schema::{StoreError, open_reader};
@@ -288,6 +288,8 @@ impl<'a> Search<'a> {
             None => (n, row),
             // It is found by itself.
             Some((_, last)) if self.filter.matches(&last.facts()) => return Ok(None),
+            // Nothing that came later has the sender as whom it went.
+            Some(_) if row.result == TrackedResult::Rewritten => (n, row),
             Some((n, last)) => (n, with_arrival(last, row)),
         };
         Ok(Some(shown).filter(|(_, row)| wanted(row)))

@@ -15,7 +15,7 @@ pub struct TrackRow {
     pub at: String,
     /// What happened: `received`, `refused`, `postponed`, `delivered`, `deferred`, `failed`,
     /// `expired`, `bounced`, `dropped`, `held`, `released`, `deleted`, `rerouted`, `forwarded`,
-    /// `expanded`, `notified`
+    /// `expanded`, `notified`, `screened`, `rewritten`
     pub result: String,
     /// At what: `connect`, `sign-in`, `mail`, `rcpt`, `data`, `delivery`, `queue`, `operator`
     pub stage: String,
