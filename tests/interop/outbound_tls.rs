@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{message, submit};
 use crate::dns::NameServer;
@@ -211,6 +211,20 @@ fn what_is_offered_is_used_and_what_fails_is_done_without() {
     }
     assert!(breaks.heard("STARTTLS") && refuses.heard("STARTTLS"));
     relay.wait_until_empty();
+    // The row of the attempt has all of it, or none.
+    let tls_to = |name: &str| {
+        let asked = format!("to:*@{name}.test state:delivered");
+        let out = relay.command(&["--json", "track", &asked]).expect_code(0);
+        let rows: Value = serde_json::from_str(&out.out).expect("JSON");
+        rows[0]["tls"].clone()
+    };
+    let tls = tls_to("offers");
+    let tls = tls.as_str().expect("how it was encrypted");
+    assert!(
+        tls.starts_with("TLSv1.3 TLS_") && tls.ends_with(" X25519 full"),
+        "{tls}"
+    );
+    assert_eq!(tls_to("off"), Value::Null);
 }
 
 #[test]

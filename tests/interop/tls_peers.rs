@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use serde_json::Value;
+
 use crate::authority::{Authority, ECDSA, ED25519, Pair, RSA};
 use crate::client::message;
 use crate::encrypted::Encrypted;
@@ -256,24 +258,47 @@ fn after_quit_a_reset_is_a_normal_end() {
     );
 }
 
-/// The group of the key exchange, in the log and in the trace.
+/// The group of the key exchange and the kind of the handshake, in the log, in the trace, in rows and
+/// counted.
 #[test]
 fn the_key_exchange_follows_the_client_and_is_told() {
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
     let hosted = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
     let relay = Relay::start(network, &hosted);
-    for (groups, group) in [
-        ("X25519:P-256", "X25519"),
-        ("P-256:X25519", "secp256r1"),
-        ("P-384", "secp384r1"),
-    ] {
+    let session = relay.folder().join("session.pem").display().to_string();
+    // Of X448, the share that comes first, we know nothing, and ask for another one.
+    for (number, (options, group, kind)) in [
+        (["-groups", "X25519:P-256"], "X25519", "full"),
+        (["-groups", "P-256:X25519"], "secp256r1", "full"),
+        (["-groups", "P-384"], "secp384r1", "full"),
+        (["-groups", "X448:P-256"], "secp256r1", "retried"),
+        (["-sess_out", &session], "X25519", "full"),
+        (["-sess_in", &session], "X25519", "resumed"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let client = Encrypted::after_starttls(relay.network.stranger(), relay.address());
-        let mut dialogue = client.with(&["-groups", groups]).ready();
-        let reply = dialogue.submit("ann@client.test", &["bob@hosted.test"], &message(group));
+        let mut dialogue = client.with(&options).ready();
+        let name = format!("shaken-{number}");
+        let reply = dialogue.submit("ann@client.test", &["bob@hosted.test"], &message(&name));
         assert_eq!(reply.code, 250, "{}", reply.text());
-        let trace = server.wait_for(group).header("Received").expect("a trace");
+        let trace = server.wait_for(&name).header("Received").expect("a trace");
         assert!(trace.contains(&format!("key-exchange {group})")), "{trace}");
-        relay.wait_for_log(&["encrypted", &format!("\"group\":\"{group}\"")]);
+        let told = format!("\"group\":\"{group}\",\"handshake\":\"{kind}\"");
+        relay.wait_for_log(&["encrypted", &told]);
+        let id = reply.text().rsplit(' ').next().expect("an id").to_owned();
+        let tracked = relay.command(&["--json", "track", "--events", &id, "state:received"]);
+        let rows: Value = serde_json::from_str(&tracked.expect_code(0).out).expect("JSON");
+        let tls = rows[0]["tls"].as_str().expect("how it was encrypted");
+        let words: Vec<&str> = tls.split(' ').collect();
+        assert_eq!(words[0], "TLSv1.3", "{tls}");
+        assert_eq!(words[2..], [group, kind], "{tls}");
+    }
+    let metrics = relay.command(&["status", "--metrics"]).expect_code(0).out;
+    for (kind, count) in [("full", 4), ("retried", 1), ("resumed", 1)] {
+        let line = format!("gatepost_tls_handshakes_total{{kind=\"{kind}\"}} {count}\n");
+        assert!(metrics.contains(&line), "no {line} in {metrics}");
     }
 }

@@ -364,6 +364,7 @@ impl Replay {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: None,
         };
         let conversation = self.conversation();

@@ -321,6 +321,7 @@ mod tests {
                     version: "TLSv1.3",
                     cipher: "".into(),
                     group: "",
+                    handshake: mail::Handshake::Full,
                     certificate: None,
                 }),
                 ArrivalStep::Listen(delay) => {

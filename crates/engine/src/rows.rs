@@ -750,8 +750,14 @@ fn shown(what: impl fmt::Display) -> Box<str> {
 }
 
 fn tls(facts: &TlsFacts) -> Box<str> {
-    let words = [facts.version, &facts.cipher, facts.group];
-    words.join(" ").trim_end().into()
+    let words = [
+        facts.version,
+        &facts.cipher,
+        facts.group,
+        facts.handshake.as_str(),
+    ];
+    let words = words.into_iter().filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").into()
 }
 
 fn of_refusal(reply: &Reply) -> TrackedResult {

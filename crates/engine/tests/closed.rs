@@ -149,6 +149,7 @@ fn certificate(shown: parts::Shown) -> TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS_AES_128_GCM_SHA256".into(),
         group: "X25519",
+        handshake: mail::Handshake::Full,
         certificate: Some(Arc::new(certificate)),
     }
 }

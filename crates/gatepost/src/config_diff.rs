@@ -406,6 +406,7 @@ fn said(listener: &Listener, client: IpAddr, state: State, recipient: &Mailbox) 
             version: "TLSv1.3",
             cipher: "TLS_AES_128_GCM_SHA256".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: None,
         });
     }

@@ -76,6 +76,31 @@ pub struct TlsFacts {
     /// The group of the key exchange, by its registered name: `X25519`; empty when none was agreed
     /// upon.
     pub group: &'static str,
+    /// How hands were shaken.
+    pub handshake: Handshake,
     /// The certificate that the other side showed, if it showed one.
     pub certificate: Option<Arc<Certificate>>,
+}
+
+/// How hands were shaken: the longer ways take more of everybody's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// The usual way.
+    Full,
+    /// The server wanted a share of another group than the client had sent (RFC 8446 section 4.1.4,
+    /// HelloRetryRequest).
+    Retried,
+    /// An earlier session was taken up.
+    Resumed,
+}
+
+impl Handshake {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Retried => "retried",
+            Self::Resumed => "resumed",
+        }
+    }
 }

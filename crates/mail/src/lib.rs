@@ -30,7 +30,7 @@ mod zone;
 
 pub use body_kind::BodyKind;
 pub use certificate::{Certificate, Trust};
-pub use client::{Client, TlsFacts};
+pub use client::{Client, Handshake, TlsFacts};
 pub use domain::{Domain, DomainError, Host};
 pub use dsn::{EnvelopeId, Notify, OriginalRecipient, Ret};
 pub use escape::{escaped, is_dangerous, is_of_bare_user, user_shown};

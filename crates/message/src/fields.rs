@@ -239,6 +239,7 @@ mod tests {
             version: "TLSv1.3",
             cipher: "TLS_AES_256_GCM_SHA384".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: None,
         };
         let mut facts = facts(&by, "client.example");
@@ -257,6 +258,7 @@ mod tests {
             version: "TLSv1.3",
             cipher: "TLS_AES_256_GCM_SHA384".into(),
             group: "",
+            handshake: mail::Handshake::Full,
             certificate: None,
         };
         let mut facts = facts(&by, "x) by evil with SMTP id");

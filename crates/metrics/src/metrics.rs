@@ -143,6 +143,7 @@ impl Metrics {
             SessionFact::Encrypted(tls) => {
                 of.tls_sessions.inc(Version::from(tls));
                 self.relay.groups.inc(Group::from(tls));
+                self.relay.handshakes.inc(tls.handshake);
             }
             SessionFact::SignedIn(_) => of.sign_ins.inc(SignIn::Succeeded),
             SessionFact::SignInFailed(failed) => of.sign_ins.inc(SignIn::from(failed)),

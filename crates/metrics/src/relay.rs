@@ -1,4 +1,5 @@
 use admission::Reaction;
+use mail::Handshake;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -12,6 +13,7 @@ use crate::words::{AskedBy, AtConsole, Fate, Group, Met, Ordered, PickedUp};
 pub(crate) struct RelayCounters {
     pub(crate) sizes: Histogram,
     pub(crate) groups: Each<Group>,
+    pub(crate) handshakes: Each<Handshake>,
     pub(crate) fates: Each<Fate>,
     pub(crate) notices: Counter,
     pub(crate) pickup: Each<PickedUp>,
@@ -30,6 +32,8 @@ impl RelayCounters {
         let none = Labels::new();
         let groups = "TLS handshakes that succeeded, by the group of the key exchange";
         let groups = counters(to, "gatepost_tls_key_exchanges", groups);
+        let handshakes = "TLS handshakes that succeeded, by their kind";
+        let handshakes = counters(to, "gatepost_tls_handshakes", handshakes);
         let fates = "Recipients that left the queue, or became badmail";
         let fates = counters(to, "gatepost_recipients_settled", fates);
         let pickup = "Files of the pickup directory";
@@ -54,6 +58,7 @@ impl RelayCounters {
                 || Histogram::new([1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6, 64e6]),
             ),
             groups: Each::new(&groups, &none, "group"),
+            handshakes: Each::new(&handshakes, &none, "kind"),
             fates: Each::new(&fates, &none, "fate"),
             notices: counter(
                 to,

@@ -1,6 +1,6 @@
 use admission::Reaction;
 use engine::TurnedAway;
-use mail::{Outcome, Reply, TlsFacts};
+use mail::{Handshake, Outcome, Reply, TlsFacts};
 use queue::Disposition;
 use reception::{End, RefusedMessage, RefusedRecipient, SignInFailed};
 use relay_policy::{Familiar, Greylisted, Grounds, Why};
@@ -106,6 +106,14 @@ words! {
         Secp256r1 = "secp256r1",
         Secp384r1 = "secp384r1",
         Other = "other",
+    }
+}
+
+words! {
+    for Handshake {
+        Full = "full",
+        Retried = "retried",
+        Resumed = "resumed",
     }
 }
 

@@ -114,6 +114,7 @@ fn told_of_a_user() -> Vec<Value> {
         version: "TLSv1.3",
         cipher: "TLS_AES_256_GCM_SHA384".into(),
         group: "X25519",
+        handshake: mail::Handshake::Full,
         certificate: None,
     });
     facts.mechanism = Some("PLAIN".into());

@@ -261,6 +261,7 @@ fn stranger() -> impl Strategy<Value = Client> {
             version: "TLSv1.3",
             cipher: "x".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: Some(Arc::new(certificate)),
         };
         Client {

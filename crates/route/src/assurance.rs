@@ -97,6 +97,7 @@ mod tests {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: Some(Arc::new(certificate)),
         }
     }

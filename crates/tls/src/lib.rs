@@ -42,11 +42,11 @@ mod x509;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use mail::{Place, Trust};
-use rustls::CommonState;
+use mail::{Handshake, Place, Trust};
 use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::CertificateDer;
+use rustls::{CommonState, HandshakeKind};
 
 pub use certificates::ServerCertificates;
 pub use checked::Checked;
@@ -127,6 +127,11 @@ fn facts(
         group: group
             .and_then(|group| group.name().as_str())
             .unwrap_or_default(),
+        handshake: match connection.handshake_kind() {
+            Some(HandshakeKind::FullWithHelloRetryRequest) => Handshake::Retried,
+            Some(HandshakeKind::Resumed) => Handshake::Resumed,
+            Some(HandshakeKind::Full) | None => Handshake::Full,
+        },
         certificate: (chain.first()).map(|shown| Arc::new(x509::certificate(shown, trust(chain)))),
     }
 }

@@ -28,8 +28,8 @@ pub struct Row {
     pub client_name: Box<str>,
     /// What the client called itself.
     pub hello: Box<str>,
-    /// Version, cipher and key exchange group of the connection, parted by blanks; of the client's
-    /// or, when it was tried, of that to the next hop.
+    /// Version, cipher, key exchange group and kind of handshake of the connection, parted by blanks;
+    /// of the client's or, when it was tried, of that to the next hop.
     pub tls: Box<str>,
     /// Who had signed in; of a refused sign-in the name that was tried.
     pub user: Box<str>,

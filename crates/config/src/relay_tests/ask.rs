@@ -124,6 +124,7 @@ fn encryption(shown: Option<&CertificatePattern>) -> TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS_AES_256_GCM_SHA384".into(),
         group: "X25519",
+        handshake: mail::Handshake::Full,
         certificate: certificate.map(Arc::new),
     }
 }

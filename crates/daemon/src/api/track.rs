@@ -39,7 +39,7 @@ pub struct TrackRow {
     pub listener: Option<String>,
     /// The number of the session or of the delivery agent in the log.
     pub session: Option<u64>,
-    /// Version, cipher and key exchange group of the connection.
+    /// Version, cipher, key exchange group and kind of handshake of the connection.
     pub tls: Option<String>,
     /// Octets of the message.
     pub size: Option<u64>,

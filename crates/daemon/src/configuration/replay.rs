@@ -244,6 +244,7 @@ impl<'a> Case<'a> {
             version: "TLS",
             cipher: row.tls.clone(),
             group: "",
+            handshake: mail::Handshake::Full,
             certificate: None,
         });
         client.user = (!row.user.is_empty()).then(|| (*row.user).into());

@@ -222,6 +222,7 @@ async fn client(
             version: "TLSv1.3",
             cipher: "TLS13_AES_256_GCM_SHA384".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate,
         });
     }

@@ -157,7 +157,7 @@ fn encrypted(client: &Client, number: u64, tls: &TlsFacts) {
     let why = why.map(|shown| shown.trust.to_string());
     info!(
         session = number, client = %client, version = tls.version, cipher = &*tls.cipher,
-        group = tls.group, certificate, key, names, trust, why, "encrypted"
+        group = tls.group, handshake = tls.handshake.as_str(), certificate, key, names, trust, why, "encrypted"
     );
 }
 
@@ -320,6 +320,7 @@ pub(super) fn attempt(report: &Report) {
     let millis = u64::try_from(way.took.as_millis()).unwrap_or(u64::MAX);
     let tls = way.tls.as_ref().map(|tls| tls.version);
     let group = way.tls.as_ref().map(|tls| tls.group);
+    let handshake = way.tls.as_ref().map(|tls| tls.handshake.as_str());
     let assurance = way.assurance.map(tracing::field::display);
     for (number, outcome) in &report.ended.results {
         let recipient = job.recipients.iter().find(|r| r.number == *number);
@@ -330,20 +331,20 @@ pub(super) fn attempt(report: &Report) {
         let host = |failure: &Failure| failure.host.as_deref().unwrap_or(&way.host).to_owned();
         match outcome {
             Outcome::Delivered(_) => info!(
-                %id, to, sender, site, host = way.host, reply, millis, tls, group, assurance, %place, "delivered"
+                %id, to, sender, site, host = way.host, reply, millis, tls, group, handshake, assurance, %place, "delivered"
             ),
             // Waits, and will wait until somebody does something about it.
             Outcome::Deferred(failure) if needs_somebody(failure) => warn!(
                 %id, to, sender, site, host = host(failure),
-                scope = %failure.scope, reply, millis, tls, group, assurance, %place, "deferred"
+                scope = %failure.scope, reply, millis, tls, group, handshake, assurance, %place, "deferred"
             ),
             Outcome::Deferred(failure) => info!(
                 %id, to, sender, site, host = host(failure),
-                scope = %failure.scope, reply, millis, tls, group, assurance, %place, "deferred"
+                scope = %failure.scope, reply, millis, tls, group, handshake, assurance, %place, "deferred"
             ),
             Outcome::Failed(failure) => warn!(
                 %id, to, sender, site, host = host(failure),
-                scope = %failure.scope, reply, millis, tls, group, assurance, %place, "failed"
+                scope = %failure.scope, reply, millis, tls, group, handshake, assurance, %place, "failed"
             ),
         }
     }

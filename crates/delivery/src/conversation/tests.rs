@@ -203,6 +203,7 @@ fn facts() -> TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS13_AES_128_GCM_SHA256".into(),
         group: "X25519",
+        handshake: mail::Handshake::Full,
         certificate: None,
     }
 }

@@ -361,6 +361,7 @@ mod tests {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: Some(Arc::new(Certificate {
                 sha256: [0; 32],
                 key_sha256: None,

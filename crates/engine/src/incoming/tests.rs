@@ -55,6 +55,7 @@ fn tls() -> TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS_AES_256_GCM_SHA384".into(),
         group: "X25519",
+        handshake: mail::Handshake::Full,
         certificate: None,
     }
 }

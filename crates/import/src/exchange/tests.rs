@@ -575,6 +575,7 @@ fn accepted(
             version,
             cipher,
             group,
+            handshake: mail::Handshake::Full,
             certificate: None,
         });
     }

@@ -64,6 +64,7 @@ pub fn holder(sha256: [u8; 32], names: &[&str], trust: Trust) -> Client {
             version: "TLSv1.3",
             cipher: "TLS13_AES_256_GCM_SHA384".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: Some(Arc::new(certificate)),
         }),
         ..client(STRANGER)

@@ -275,6 +275,7 @@ impl AgentTask {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: None,
         };
         self.agent.on_encrypted(facts, None);

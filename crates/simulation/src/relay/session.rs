@@ -304,6 +304,7 @@ fn encryption() -> TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS13_AES_128_GCM_SHA256".into(),
         group: "X25519",
+        handshake: mail::Handshake::Full,
         certificate: None,
     }
 }

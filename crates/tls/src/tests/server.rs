@@ -43,7 +43,7 @@ fn certificates(pairs: &[&Pair]) -> (ServerCertificates, tempfile::TempDir) {
     (loaded.unwrap(), directory)
 }
 
-fn acceptor(pair: &Pair) -> Acceptor {
+pub(super) fn acceptor(pair: &Pair) -> Acceptor {
     let (certificates, _directory) = certificates(&[pair]);
     Acceptor::new(&certificates, &Tls::default()).unwrap()
 }

@@ -647,6 +647,7 @@ impl Tls {
             },
             cipher: self.cipher.into(),
             group: "",
+            handshake: mail::Handshake::Full,
             certificate,
         }
     }

@@ -400,6 +400,7 @@ fn all_that_is_known_is_told() {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             group: "X25519",
+            handshake: mail::Handshake::Full,
             certificate: Some(Arc::new(certificate)),
         }),
         ..Client::new(peer, "[2001:db8::1]:25".parse().unwrap(), "internet".into())

@@ -300,6 +300,7 @@ fn what_was_known_when_it_came_is_known_later() {
             version: "TLSv1.2",
             cipher: "TLS_X".into(),
             group: "",
+            handshake: mail::Handshake::Full,
             certificate: Some(Arc::new(Certificate {
                 sha256: [7; 32],
                 key_sha256: Some([8; 32]),
@@ -307,8 +308,7 @@ fn what_was_known_when_it_came_is_known_later() {
                 trust: Trust::Ok,
             })),
         });
-        storing.client.user = Some("ann".into());
-        storing.client.mechanism = "PLAIN".into();
+        (storing.client.user, storing.client.mechanism) = (Some("ann".into()), "PLAIN".into());
         storing.accepted.user = Some("ann".into());
         storing.client_name = Some(Domain::parse("mail.out.test").unwrap());
     });
