@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::client::{Dialogue, message, submit};
 use crate::network::Network;
-use crate::program::{self, feed, path_of, run, signal};
+use crate::program::{self, Ran, feed, finish, path_of, run, signal};
 use crate::relay::Relay;
 use crate::server::RecordingServer;
 use crate::wait::{seconds, until, until_true};
@@ -300,6 +300,46 @@ fn the_alerts_are_what_promtool_takes_them_for() {
         &["test", "rules", &packaged("prometheus/alerts-test.yml")],
     )
     .expect_code(0);
+}
+
+/// Where scripts/test puts what Grafana knows of dashboards, a folder for each version.
+const GRAFANA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers/grafana");
+
+/// What models of Grafana make of a dashboard, and whether it is what they take.
+fn judged_by_grafana(version: &str, dashboard: &Path) -> Ran {
+    let mut command = Command::new(path_of("python3"));
+    command
+        .env("PYTHONPATH", format!("{GRAFANA}/{version}"))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/interop/python/grafana_dashboard.py"
+        ))
+        .arg(dashboard);
+    finish(command, b"")
+}
+
+#[test]
+fn the_dashboard_is_what_grafana_takes_for_one() {
+    let path = packaged("grafana/gatepost.json");
+    let ours = fs::read_to_string(&path).expect("the dashboard");
+    // Each stands in it, and in its place what Grafana has no word for.
+    let faults = [
+        ("\"expr\":", "\"exp\":"),
+        ("\"type\": \"timeseries\"", "\"type\": \"graph\""),
+        ("\"placement\": \"bottom\"", "\"placement\": \"below\""),
+        ("\"schemaVersion\": 38", "\"schemaVersion\": \"38\""),
+    ];
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    for version in ["10.1.0", "11.6.0"] {
+        judged_by_grafana(version, path.as_ref()).expect_code(0);
+        for (right, wrong) in faults {
+            assert!(ours.contains(right), "{right}");
+            fs::write(file.path(), ours.replacen(right, wrong, 1)).expect("written");
+            let judged = judged_by_grafana(version, file.path());
+            assert_eq!(judged.code, 1, "{wrong}: {}", judged.text());
+            assert!(!judged.out.trim().is_empty(), "{}", judged.text());
+        }
+    }
 }
 
 #[test]
