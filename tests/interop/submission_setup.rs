@@ -9,7 +9,7 @@ use crate::client::Dialogue;
 use crate::encrypted::Encrypted;
 use crate::network::Network;
 use crate::relay::Relay;
-use crate::server::RecordingServer;
+use crate::server::{Conduct, RecordingServer};
 
 /// Who may sign in at each of these relays.
 pub const USER: &str = "ann@hosted.test";
@@ -41,8 +41,17 @@ impl SubmissionSetup {
     }
 
     fn prepare_with(of_listeners: &str, more: &str) -> SubmissionSetup {
+        SubmissionSetup::prepare_all(Conduct::default(), of_listeners, more)
+    }
+
+    /// The same before a server of this conduct.
+    pub fn prepare_before(conduct: Conduct, more: &str) -> SubmissionSetup {
+        SubmissionSetup::prepare_all(conduct, "", more)
+    }
+
+    fn prepare_all(conduct: Conduct, of_listeners: &str, more: &str) -> SubmissionSetup {
         let network = Network::new();
-        let server = RecordingServer::start(network.mail_server());
+        let server = RecordingServer::start_with(network.mail_server(), conduct);
         let authority = Authority::new();
         // Some programs are told the address, some the name.
         let pair = authority.issue_for("relay.test", network.relay());

@@ -15,7 +15,7 @@ use crate::full_disk::SmallDisk;
 use crate::load::Load;
 use crate::network::Network;
 use crate::relay::{Relay, binary};
-use crate::server::{Conduct, RecordingServer};
+use crate::server::{Conduct, Received, RecordingServer};
 use crate::wait::{seconds, until_true};
 
 fn hosted(server: &RecordingServer) -> String {
@@ -265,6 +265,70 @@ fn after_a_kill_under_load_each_message_has_its_row_once() {
     assert_eq!(sorted(rows.iter().map(id)), waiting);
 }
 
+/// Whenever it is killed while mail comes and goes: nothing is told twice, nothing that was not so, and of
+/// what went out its arrival too.
+#[test]
+fn after_a_kill_amid_deliveries_no_row_is_wrong() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let mut relay = Relay::start(network, &hosted(&server));
+    let acknowledged = Mutex::new(BTreeSet::new());
+    for round in 0..3 {
+        let (before, came) = (acknowledged.lock().expect("no panic").len(), server.count());
+        let load = Load {
+            from: relay.network.permitted(),
+            to: relay.address(),
+            recipient: "bob@hosted.test",
+            name: &format!("amid-{round}"),
+            connections: 8,
+            messages_per_connection: usize::MAX,
+            acknowledged: &acknowledged,
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| load.run());
+            until_true("messages to come and go", seconds(60), || {
+                acknowledged.lock().expect("no panic").len() >= before + 100
+                    && server.count() >= came + 50
+            });
+            relay.kill();
+        });
+        relay.run();
+    }
+    relay.wait_until_empty();
+    let rows = track(&relay, &["--events", "--limit", "0"]);
+    let of = |result: &str| {
+        let of = rows.iter().filter(|row| row["result"] == result);
+        sorted(of.map(|row| row["id"].as_str().expect("an id").to_owned()))
+    };
+    let (received, delivered) = (of("received"), of("delivered"));
+    let once: BTreeSet<&String> = received.iter().collect();
+    assert_eq!(once.len(), received.len(), "an arrival is told twice");
+    assert!(delivered.len() > 100, "{} deliveries", delivered.len());
+    let without = delivered.iter().filter(|id| !once.contains(id));
+    assert_eq!(without.count(), 0, "what went out has arrived");
+    // A crash may have it delivered twice, and then it is told twice at most.
+    let sent = server.received();
+    let mut sent: Vec<String> = sent.iter().map(id_in_trace).collect();
+    for id in &delivered {
+        let at = sent.iter().position(|sent| sent == id);
+        sent.swap_remove(at.unwrap_or_else(|| panic!("{id} is told of and never came")));
+    }
+    let others = rows
+        .iter()
+        .filter(|row| !["received", "delivered"].contains(&row["result"].as_str().unwrap_or("")));
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<&Value>::new());
+}
+
+/// Under which queue id a message came.
+fn id_in_trace(received: &Received) -> String {
+    let trace = received.header("Received").expect("a trace");
+    let words: Vec<&str> = trace.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "id");
+    words[at.expect("an id") + 1]
+        .trim_end_matches(';')
+        .to_owned()
+}
+
 /// A disk of the tracking folder's own, which is soon full.
 #[test]
 fn a_full_disk_costs_rows_and_no_mail() {
@@ -319,12 +383,18 @@ fn rows_stop_before_mail_does() {
 /// Who follows sees what happens from then on, and nothing else.
 #[test]
 fn what_happens_is_printed_as_it_happens() {
+    for words in [&["tail"][..], &["track", "--follow"]] {
+        it_is_printed_by(words);
+    }
+}
+
+fn it_is_printed_by(words: &[&str]) {
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
     let relay = Relay::start(network, &hosted(&server));
     let config = relay.config().display().to_string();
     let mut follower = Command::new(binary())
-        .args(["--config", &config, "tail", "state:delivered"])
+        .args([&["--config", &config][..], words, &["state:delivered"]].concat())
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
@@ -570,7 +640,7 @@ fn narrow_door(network: Network) -> String {
          [log.w3c]\nfields = [\"cs-method\", \"cs-uri-query\", \"sc-status\"]\noutbound = false\n\
          [log.ncsa]\nformat = \"ncsa\"\noutbound = false\n",
         network.relay(),
-        network.host(9)
+        network.host(60)
     )
 }
 
@@ -639,7 +709,7 @@ impl Heard {
         let network = relay.network;
         let from = match number % 2 {
             0 => network.stranger(),
-            _ => network.host(9),
+            _ => network.host(60),
         };
         let mut client = Dialogue::connect(from, relay.listener("door"));
         let replies = client.replies_until_closed();

@@ -1,6 +1,8 @@
 //! The SMTP dialogue of what went wrong is kept, and of what an operator asks for; never with a
 //! secret or with content.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::client::{Dialogue, message};
@@ -83,6 +85,44 @@ fn the_dialogue_of_what_was_refused_or_failed_is_kept() {
     let shown = relay.command(&["trace", id, "--transcript"]).expect_code(0);
     let wanted = format!("session in-{session}, which ended at ");
     assert!(shown.out.contains(&wanted), "{}", shown.out);
+}
+
+/// Off keeps none, failures what went wrong, all everything; a reload is enough.
+#[test]
+fn what_is_kept_is_what_the_configuration_says() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let domain = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    let relay = Relay::start(network, &domain);
+    let config = fs::read_to_string(relay.config()).expect("a configuration");
+    let mut played = Vec::new();
+    for kept in ["off", "failures", "all"] {
+        let log = format!("[log]\ntranscript = \"{kept}\"\n");
+        relay.write_whole_config(&config.replacen("[log]\n", &log, 1));
+        relay.command(&["reload"]).expect_code(0);
+        let good = send(&relay, "bob@hosted.test", kept);
+        server.wait_for(kept);
+        relay.wait_until_empty();
+        let victim = format!("{kept}@elsewhere.test");
+        let mut stranger = Dialogue::ready(network.stranger(), relay.address());
+        stranger.ask("MAIL FROM:<eve@client.test>", 250);
+        stranger.ask(&format!("RCPT TO:<{victim}>"), 550);
+        stranger.ask("QUIT", 221);
+        drop(stranger);
+        let line = relay.wait_for_log(&["recipient refused", &victim]);
+        let line: Value = serde_json::from_str(&line).expect("a line of the log");
+        played.push((good, line["id"].as_str().expect("an id").to_owned()));
+    }
+    let counts = || -> Vec<(usize, usize)> {
+        let count = |id: &str| transcripts(&relay, id).len();
+        let all = played.iter();
+        all.map(|(good, bad)| (count(good), count(bad))).collect()
+    };
+    // Of good mail the session and the attempt; what comes last is written last.
+    until_true("the last dialogue", seconds(20), || {
+        counts().last() == Some(&(2, 1))
+    });
+    assert_eq!(counts(), [(0, 0), (0, 1), (2, 1)]);
 }
 
 #[test]

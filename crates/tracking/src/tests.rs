@@ -205,6 +205,26 @@ proptest! {
     }
 }
 
+/// Many rows have one time, and a page may end between them: each comes once, the later one first.
+#[test]
+fn rows_of_one_moment_come_once_each_in_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    let rows: Vec<Row> = (0..50)
+        .map(|number| Row {
+            at: START,
+            session: Some(number),
+            ..sample(number)
+        })
+        .collect();
+    let _store = filled(&path, &rows, 50, 8);
+    let reader = Reader::open(&path).unwrap();
+    let newest_first: Vec<Row> = rows.into_iter().rev().collect();
+    for limit in [1, 7, 49, 50, 51] {
+        assert_eq!(all(&reader, "", limit, false, 60), newest_first, "{limit}");
+    }
+}
+
 #[test]
 fn a_row_comes_back_as_it_went_in() {
     let folder = tempfile::tempdir().unwrap();
