@@ -2,6 +2,7 @@
 
 import contextlib
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
@@ -12,6 +13,7 @@ from measure.figures import Figure, number, of
 from measure.load import LOAD_SECONDS_MAX, SINK_HOST, Arrivals, Shape, Sink, count_for, greeted, probe
 from measure.machine import Busy, free_port, progress
 from measure.own import OwnShape, OwnSink
+from measure.relay import Gatepost
 
 SYNC_CALLS = ("fsync", "fdatasync", "sync_file_range", "msync")
 SETTLE_SECONDS = 1.0
@@ -24,6 +26,8 @@ WARM_UP_PROBES = 20
 # Behind the slow site, and how long they may take to come.
 WAITING, FILL_SECONDS = 10_000, 15
 SLOW_SECONDS = 1
+# Messages over which calls of the allocator are counted, at least.
+ALLOCATING = 2_000
 
 KEPT = Shape(kept=True)
 EACH = Shape(kept=False)
@@ -177,6 +181,42 @@ class SyncCalls:
         with open(self.output.name) as file:
             # One that another thread interrupts has a second line, which says that it was resumed.
             return sum(line.split()[1].split("(")[0] in SYNC_CALLS for line in file)
+
+
+def allocations(shape, key):
+    """A load on a relay that writes down each call of its allocator. Others are several programs, which start each other
+    without what they were started with."""
+    def measure(run, make):
+        if not isinstance(make(None), Gatepost):
+            return {}
+        with AllocatorCalls() as calls, flowing(run, make, wrapper=calls.recorder) as (relay, sink):
+            pass_through(relay, sink, shape, shape.sessions)
+            count = max(run.counts.get((key, type(relay)), 0) // 8, ALLOCATING)
+            before = calls.number()
+            pass_through(relay, sink, shape, count)
+            time.sleep(SETTLE_SECONDS)
+            return {"allocations": (calls.number() - before) / count}
+
+    return measure
+
+
+class AllocatorCalls:
+    """The calls of malloc and its like that heaptrack's library, loaded into a program before all others, has seen so far. It
+    writes as it goes, a line each, some hundred lines late."""
+
+    def __enter__(self):
+        self.output = tempfile.NamedTemporaryFile(suffix=".heaptrack")
+        files = subprocess.run(["dpkg", "-L", "libheaptrack"], check=True, capture_output=True, text=True).stdout.split()
+        library = next(file for file in files if file.endswith("/libheaptrack_preload.so"))
+        self.recorder = ["env", f"LD_PRELOAD={library}", f"DUMP_HEAPTRACK_OUTPUT={self.output.name}"]
+        return self
+
+    def __exit__(self, *_):
+        self.output.close()
+
+    def number(self):
+        with open(self.output.name, "rb") as file:
+            return sum(line.startswith(b"+") for line in file)
 
 
 def together(*measures):
@@ -351,6 +391,7 @@ CPU = ("cpu", "CPU ms per 1,000", 0)
 BUSY = Figure("busy", "processors busy", 2, number(">=", 0.93))
 MEMORY = ("memory", "peak memory, MiB", 1)
 SYNCS = ("syncs", "syncs per message", 3)
+ALLOCATIONS = ("allocations", "allocations per message", 0)
 
 WORKLOADS = {
     "a": Workload("a connection for each message; 4 KiB, 50 sessions", rate(EACH, "a"), None, [
@@ -358,12 +399,13 @@ WORKLOADS = {
         Figure(*CPU, of("postfix", "<=", 1 / 17), of("haproxy", "<=", 1.15)),
         BUSY,
     ]),
-    "b": Workload("connections kept; 4 KiB, 50 sessions", rate(KEPT, "b"), together(memory(KEPT, "b"), syncs(KEPT, "b")), [
+    "b": Workload("connections kept; 4 KiB, 50 sessions", rate(KEPT, "b"), together(memory(KEPT, "b"), syncs(KEPT, "b"), allocations(KEPT, "b")), [
         Figure(*PER_SECOND, of("postfix", ">=", 16), of("haproxy", ">=", 0.7)),
         Figure(*CPU, of("postfix", "<=", 1 / 25), of("haproxy", "<=", 2.2)),
         BUSY,
         Figure(*MEMORY),
         Figure(*SYNCS),
+        Figure(*ALLOCATIONS),
     ]),
     "c": Workload("connections kept; 100 KiB, 50 sessions", rate(MIDDLE, "c"), syncs(MIDDLE, "c"), [
         Figure(*PER_SECOND, of("postfix", ">=", 6)),
