@@ -119,7 +119,7 @@ mod tests {
             assert_eq!(word.parse(), Ok(result));
             assert_eq!(result.to_string(), word);
         }
-        assert_eq!(TrackedResult::from_number(17), None);
+        assert_eq!(TrackedResult::from_number(18), None);
         assert_eq!("elsewhere".parse::<TrackedResult>(), Err(()));
     }
 }
