@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use mail::{Outcome, QueueId, Reply, Timestamp};
 use route::{Hours, LargeHours};
-use spool::{Content, Model, NewMessage, Recipient, Spool};
+use spool::{Content, Model, NewMessage, Recipient, Settlement, Spool};
 
 use self::notice::Notice;
 use self::operations::Operations;
+pub(crate) use self::operations::{Kept, kept};
 pub(crate) use self::pace::Pace;
 use crate::domains::{HOPELESS, ON_DEMAND};
 use crate::rules::{self, Fate, MARK};
@@ -42,8 +43,6 @@ pub(crate) struct Checker {
     refused: BTreeSet<String>,
     /// Senders whose message was, as addresses; empty for the null sender.
     refused_senders: BTreeSet<String>,
-    /// Hosts all of whose mail the operator gave up at some time.
-    given_up: BTreeSet<&'static str>,
     /// What the administrator said.
     operations: Operations,
     /// When mail for a domain on demand was asked for last, where there is such a domain.
@@ -98,6 +97,12 @@ struct Progress {
     unscreened: bool,
     /// It was refused after it was taken.
     refused_late: bool,
+    /// The administrator gave it up.
+    given_up: bool,
+    /// He deleted it, and the spool has it no longer.
+    deleted: bool,
+    /// The queue manager has decided about it, and that is not written yet.
+    settling: bool,
 }
 
 /// A server took a message for these recipients.
@@ -131,6 +136,7 @@ impl Checker {
         for stored in self.stored.values_mut() {
             for progress in stored.recipients.values_mut() {
                 (progress.agent, progress.heard) = (None, false);
+                progress.settling = false;
             }
         }
     }
@@ -256,6 +262,7 @@ impl Checker {
     /// still was: it goes out twice.
     pub(crate) fn on_offered(&mut self, id: QueueId) {
         if self.stored.remove(&id).is_some() {
+            self.operations.forget(|(known, _)| *known == id);
             self.totals.count("files sent twice");
         }
     }
@@ -315,6 +322,7 @@ impl Checker {
     fn on_notice(&mut self, content: &[u8], now: Timestamp) {
         self.totals.count("notices stored");
         let Notice { about, recipients } = Notice::read(content);
+        self.check_deleted(about, &recipients, now);
         for (named, action) in &recipients {
             let address = &self.reader(about, named).unwrap_or_else(|| named.clone());
             let taken = self.progress(about, address).map(|progress| progress.taken);
@@ -379,9 +387,8 @@ impl Checker {
             || self.refused.contains(address)
             || stored
                 .and_then(|stored| stored.recipients.get(address))
-                .is_some_and(|one| one.refused_late)
+                .is_some_and(|one| one.refused_late || one.given_up)
             || sender.is_some_and(|sender| self.refused_senders.contains(sender))
-            || self.given_up.iter().any(|host| address.ends_with(host))
             || HOPELESS.iter().any(|domain| address.ends_with(domain))
     }
 
@@ -444,11 +451,6 @@ impl Checker {
                 "a server hears {address}, which no stored message names"
             ));
         }
-    }
-
-    /// The operator gives up all mail to a host.
-    pub(crate) fn on_given_up(&mut self, host: &'static str) {
-        self.given_up.insert(host);
     }
 
     /// A server refused a recipient for good.
@@ -613,12 +615,34 @@ impl Checker {
             return;
         };
         progress.agent = None;
+        progress.settling = outcome.is_some();
         let heard = progress.heard;
         if heard != matches!(outcome, Some(Outcome::Delivered(_))) {
             let taken = if heard { "taken" } else { "not taken" };
             self.violate(format!(
                 "{id} for {address} was {taken}, but is called {outcome:?}"
             ));
+        }
+    }
+
+    /// The queue manager has decided what becomes of recipients.
+    pub(crate) fn on_settling(&mut self, settlement: &Settlement) {
+        self.note_settling(settlement, true);
+    }
+
+    /// That is durable.
+    pub(crate) fn on_settled(&mut self, settlement: &Settlement) {
+        self.note_settling(settlement, false);
+    }
+
+    fn note_settling(&mut self, settlement: &Settlement, settling: bool) {
+        let stored = self.stored.get_mut(&settlement.id);
+        let recipients = stored.map(|stored| stored.recipients.values_mut());
+        for progress in recipients.into_iter().flatten() {
+            let mut named = settlement.recipients.iter();
+            if named.any(|(number, _)| *number == progress.number) {
+                progress.settling = settling;
+            }
         }
     }
 

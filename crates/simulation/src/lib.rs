@@ -24,6 +24,7 @@ mod settings;
 mod simulation;
 mod submission;
 mod totals;
+mod wish;
 mod world;
 
 pub use totals::Totals;
@@ -101,6 +102,16 @@ pub enum Sabotage {
     ForgetUnscreened,
     /// That a message was looked at counts as written before it is.
     PassUnwritten,
+    /// The queue manager is not told that some of what it has must not go out any more.
+    SendWithheld,
+    /// An operation is for everybody, whatever its filter says.
+    IgnoreFilters,
+    /// What the administrator wants deleted is bounced.
+    BounceForDelete,
+    /// An operation that a crash interrupted is not gone on with.
+    AbandonOperations,
+    /// A part of an operation counts twice.
+    Miscount,
 }
 
 /// How a run ended well.

@@ -17,12 +17,13 @@ use engine::dispatch::{Dispatch, Event as DispatchEvent};
 use filter::Filter;
 use mail::Timestamp;
 use queue::AgentId;
-use spool::{Bulk, Change, Commit, Spool, Verb};
+use spool::{Bulk, Change, Commit, Spool};
 
 use self::agent::AgentTask;
 use self::late::{Lates, as_if_screened};
 use self::pickup::Passage;
 use self::session::Session;
+use crate::Sabotage;
 use crate::world::{Asker, Event, RelayEvent, SocketId, World};
 
 pub(crate) struct Relay {
@@ -59,7 +60,7 @@ impl Relay {
             next_turn: None,
             agents: BTreeMap::new(),
             passages: BTreeMap::new(),
-            advancing: false,
+            advancing: sabotage::abandons(world),
             lates: Lates::default(),
             newest: 0,
         };
@@ -80,24 +81,23 @@ impl Relay {
         self.tell_changed(world);
     }
 
-    /// An administrator's verb for all mail to a host.
-    pub(crate) fn on_operator(&mut self, host: &'static str, verb: Verb, world: &mut World) {
-        world.note(format_args!("the operator: {verb:?} {host}"));
-        if verb == Verb::Bounce {
-            world.checker.on_given_up(host);
-        }
+    /// The administrator says a wish.
+    pub(crate) fn on_operator(&mut self, number: usize, world: &mut World) {
+        let wish = world.checker.wish_of(number);
         let now = world.now();
-        let filter = Filter::parse(&format!("to:*@{host}"), now);
+        world.note(format_args!("the operator: {:?} {wish}", wish.verb));
+        let filter = Filter::parse(&wish.to_string(), now);
         let filter = filter.unwrap_or_else(|why| panic!("{why}"));
-        let change = Change::Begin(Bulk {
-            verb,
+        let mut bulk = Bulk {
+            verb: wish.verb,
             filter,
             at: now,
-            by: "the operator".into(),
+            by: number.to_string().into(),
             reason: None,
-            route: pick_route(verb, world),
-        });
-        world.commit(change, Asker::Operator { host, verb });
+            route: wish.route.map(Into::into),
+        };
+        sabotage::begin(&mut bulk, world);
+        world.commit(Change::Begin(bulk), Asker::Operator(number));
     }
 
     /// Octets, or the end of them, arrive on a connection.
@@ -178,22 +178,11 @@ impl Relay {
                 }
                 world.answer(session, 5, |incoming| incoming.on_stored(stored));
             }
-            Asker::Operator { host, verb } => match commit {
-                Commit::Begun(_) => {
-                    world.count("verbs of the operator");
-                    if verb.withholds() {
-                        let withheld = DispatchEvent::Queue(queue::Event::Withheld);
-                        self.tell(withheld, world);
-                    }
-                    self.plan_advance(1_000, world);
-                }
-                // In doubt he says it again; nobody has told of it that it may be pending.
-                _ => {
-                    self.plan_advance(1_000, world);
-                    world.after(30_000, Event::Operator { host, verb });
-                }
-            },
-            Asker::Operations => self.on_part(commit, world),
+            Asker::Operator(number) => self.on_said(number, &commit, world),
+            Asker::Operations => {
+                let commit = sabotage::on_part(commit, world);
+                self.on_part(commit, world);
+            }
             Asker::Filing => {
                 let ok = matches!(commit, Commit::Applied { .. });
                 let filed = queue::Event::Filed { ok };
@@ -205,6 +194,20 @@ impl Relay {
                 self.on_late_ends(*ends, commit, world);
             }
             Asker::Dispatch(number) => self.on_settled(number, commit, world),
+        }
+    }
+
+    /// The administrator hears what became of his word.
+    fn on_said(&mut self, number: usize, commit: &Commit, world: &mut World) {
+        self.plan_advance(1_000, world);
+        if !matches!(commit, Commit::Begun(_)) {
+            // In doubt he says it again; nobody has told of it that it may be pending.
+            return world.after(30_000, Event::Operator(number));
+        }
+        world.count("verbs of the operator");
+        let withholds = world.checker.wish_of(number).verb.withholds();
+        if withholds && !world.is_broken_by(Sabotage::SendWithheld) {
+            self.tell(DispatchEvent::Queue(queue::Event::Withheld), world);
         }
     }
 
@@ -220,6 +223,7 @@ impl Relay {
         match commit {
             Commit::Advanced(None) => {}
             Commit::Advanced(Some(part)) => {
+                world.checker.on_part_told(&part);
                 let is_first = part.is_first();
                 let operation = part.operation;
                 world.count("parts of operations");
@@ -270,17 +274,4 @@ impl Relay {
             world.violate(format!("the queue is not quiet: {counts:?}"));
         }
     }
-}
-
-/// Where the administrator leads mail; in the end it is given back to the routes.
-fn pick_route(verb: Verb, world: &mut World) -> Option<Box<str>> {
-    let leads = verb == Verb::Reroute && world.faulty;
-    let routes = [
-        Some("route:pool"),
-        Some("route:pool"),
-        Some("route:gone"),
-        None,
-    ];
-    let route = leads.then(|| *world.random.pick(&routes)).flatten();
-    route.map(Into::into)
 }

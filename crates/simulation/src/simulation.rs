@@ -13,6 +13,7 @@ use crate::relay::Relay;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::submission::Submission;
+use crate::wish::Wish;
 use crate::world::{Event, Owner, RelayEvent, SocketId, World, peer};
 use crate::{Plan, Run, Sabotage};
 
@@ -119,19 +120,22 @@ impl Simulation {
         self.operator = true;
         let most = self.world.random.size(1, 4);
         self.world.spool.set_part_max(most);
-        for _ in 0..self.world.random.between(1, 3) {
-            let host = self.world.random.pick(&domains::HOSTED);
-            let verbs = [
-                Verb::Hold,
-                Verb::Retry,
-                Verb::Release,
-                Verb::Bounce,
-                Verb::Reroute,
-            ];
-            for verb in verbs {
-                self.world.within(end, Event::Operator { host, verb });
+        for _ in 0..self.world.random.size(1, 3) {
+            let host = *self.world.random.pick(&domains::HOSTED);
+            for verb in Verb::ALL {
+                let wish = Wish::at(host, verb, &mut self.world.random);
+                self.plan_wish(wish, end);
             }
         }
+        for _ in 0..self.world.random.size(0, 6) {
+            let wish = Wish::random(&mut self.world.random);
+            self.plan_wish(wish, end);
+        }
+    }
+
+    fn plan_wish(&mut self, wish: Wish, within: u64) {
+        let number = self.world.checker.wish(wish);
+        self.world.within(within, Event::Operator(number));
     }
 
     /// Programs of this machine put files into the pickup directory.
@@ -268,7 +272,8 @@ impl Simulation {
                 self.release_all();
             }
             Event::Reload => self.reload(),
-            Event::Operator { host, verb } => self.on_operator(host, verb),
+            Event::Operator(wish) => self.on_operator(wish),
+            Event::Crash => self.crash(),
             Event::Space { low } => {
                 world.count("disk nearly full, or no longer");
                 world.spool.set_low_space(low);
@@ -367,12 +372,13 @@ impl Simulation {
         self.fetchers.remove(&socket);
     }
 
-    fn on_operator(&mut self, host: &'static str, verb: Verb) {
+    fn on_operator(&mut self, number: usize) {
+        // Nobody would release it any more, or lead it back.
+        let is_late = !self.world.faulty && self.world.checker.wish_of(number).detains();
         match &mut self.relay {
-            // Nobody would release it any more.
-            _ if verb == Verb::Hold && !self.world.faulty => {}
-            Some(relay) => relay.on_operator(host, verb, &mut self.world),
-            None => self.world.after(60_000, Event::Operator { host, verb }),
+            _ if is_late => {}
+            Some(relay) => relay.on_operator(number, &mut self.world),
+            None => self.world.after(60_000, Event::Operator(number)),
         }
     }
 
@@ -390,16 +396,16 @@ impl Simulation {
     /// earlier word.
     fn release_all(&mut self) {
         if self.operator && !self.world.faulty {
-            for host in domains::HOSTED {
-                for verb in [Verb::Reroute, Verb::Release] {
-                    self.world.after(120_000, Event::Operator { host, verb });
-                }
+            for verb in [Verb::Reroute, Verb::Release] {
+                let number = self.world.checker.wish(Wish::for_all(verb));
+                self.world.after(120_000, Event::Operator(number));
             }
         }
     }
 
     fn crash(&mut self) {
         if self.relay.take().is_some() {
+            self.world.count_half_done();
             self.world.crash();
             let pause = self.world.random.between(10, 120_000);
             self.world.after(pause, Event::Restart);

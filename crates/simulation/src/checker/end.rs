@@ -23,6 +23,7 @@ impl Checker {
         for number in self.lost_files() {
             self.violate(format!("file {number} was lost"));
         }
+        self.check_operations_ended(spool);
         let mut ends = Vec::new();
         for (id, stored) in &self.stored {
             for (address, progress) in &stored.recipients {
@@ -77,11 +78,20 @@ impl Checker {
             (Some(_), _) if !excused => Err("badmail without a refusal"),
             (Some(_), _) if !own => Ok("ended held, as a copy"),
             (Some(RecipientState::Held(_)), _) => Ok("ended held as badmail"),
-            (None, Progress { done: None, .. }) => Err("gone without a settlement"),
+            (
+                None,
+                Progress {
+                    done: None,
+                    deleted: false,
+                    ..
+                },
+            ) => Err("gone without a settlement"),
             (None, Progress { bounces: 1.., .. }) => Ok("ended bounced"),
             (None, Progress { taken: true, .. }) => Ok("ended delivered"),
+            (None, Progress { deleted: true, .. }) => Ok("ended deleted"),
             (None, _) if !excused => Err("lost without a reason"),
-            (None, _) if stored.null_sender && !own => Ok("ended dropped"),
+            // A notice of ours is kept, unless the administrator gave it up.
+            (None, _) if stored.null_sender && (!own || progress.given_up) => Ok("ended dropped"),
             (None, _) if self.is_silent(progress) => Ok("ended without a notice, as wanted"),
             (None, _) => Err("lost"),
         }

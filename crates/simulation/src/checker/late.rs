@@ -79,6 +79,8 @@ impl Checker {
                 refused_late: is_refused,
                 ..Progress::default()
             };
+            // It may be the number of one that was deleted.
+            self.operations.forget(|key| *key == (id, recipient.number));
             recipients.insert(address.to_owned(), progress);
         }
         if is_refused {

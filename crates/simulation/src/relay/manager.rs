@@ -119,6 +119,7 @@ impl Relay {
         if world.is_broken_by(Sabotage::DropNotices) {
             settlement.notices.clear();
         }
+        world.checker.on_settling(&settlement);
         if world.is_broken_by(Sabotage::ReleaseEarly) {
             self.on_settled(number, APPLIED, world);
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use engine::{Acceptance, Late, LateOutcome, Pending, Piece};
+use filter::Filter;
 use reception::StoreTrouble;
-use spool::{Change, Commit, Model, Receipt, Spool};
+use spool::{Bulk, Change, Commit, Model, Receipt, Spool, Verb};
 
 use crate::Sabotage;
 use crate::world::{SocketId, World};
@@ -79,6 +80,33 @@ pub(super) fn on_late_ends(
         }
         commit => commit,
     }
+}
+
+/// A wish of the administrator's on its way to the disk.
+pub(super) fn begin(bulk: &mut Bulk, world: &World) {
+    if world.is_broken_by(Sabotage::IgnoreFilters) {
+        bulk.filter = Filter::everything();
+    }
+    if bulk.verb == Verb::Delete && world.is_broken_by(Sabotage::BounceForDelete) {
+        bulk.verb = Verb::Bounce;
+    }
+}
+
+/// What is heard of a part of an operation.
+pub(super) fn on_part(mut commit: Commit, world: &World) -> Commit {
+    if let Commit::Advanced(Some(part)) = &mut commit
+        && world.is_broken_by(Sabotage::Miscount)
+    {
+        part.operation.changed += part.changed.len() as u64;
+    }
+    commit
+}
+
+/// Whether operations are not gone on with, as some are pending when the relay starts.
+pub(super) fn abandons(world: &World) -> bool {
+    let all = world.spool.operations().unwrap_or_default();
+    let is_pending = all.iter().any(|one| one.ended.is_none());
+    is_pending && world.is_broken_by(Sabotage::AbandonOperations)
 }
 
 /// What an agent reads of a stored content.

@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use mail::Timestamp;
+use mail::{QueueId, Timestamp};
 use spool::{Change, Commit, Fault, Health, Model, Settled, Spool, SpoolError};
 
-use super::{Asker, RelayEvent, World};
+use super::{Asker, Event, RelayEvent, World};
 use crate::Sabotage;
+use crate::checker::{Kept, kept};
 
 /// The one writer. A crash forgets it.
 #[derive(Default)]
@@ -22,6 +23,8 @@ pub(super) struct Disk {
     healing: bool,
     /// Changes of unknown outcome that will turn out to be stored.
     surfacing: Vec<Change>,
+    /// After so many parts of operations the relay dies.
+    parts_to_crash: Option<u64>,
 }
 
 impl World {
@@ -48,9 +51,15 @@ impl World {
         if count > 1 {
             self.count("commits of several changes");
         }
-        self.plan_fault(&changes);
-        let results = self.commit_all(&changes);
+        let is_faulty = self.plan_fault(&changes);
+        let results = match changes.iter().position(is_part).filter(|_| !is_faulty) {
+            Some(at) => self.commit_around(&changes, at),
+            None => self.commit_all(&changes),
+        };
         self.look_at_operations();
+        for result in &results {
+            self.plan_crash_within_operation(result);
+        }
         for (change, result) in changes.iter().zip(&results) {
             if matches!(result, Commit::Stored(_) | Commit::Applied { .. }) {
                 self.note_durable(change);
@@ -84,9 +93,10 @@ impl World {
         if failed && self.fails(40) {
             self.spool.fail_heals(1);
         }
+        let before = kept(&self.spool);
         let health = self.spool.heal();
         if !matches!(health, Health::Failed(_)) {
-            self.surface();
+            self.surface(&before);
         }
         if health == Health::Accepting {
             self.count("disk healed");
@@ -98,9 +108,14 @@ impl World {
     }
 
     /// What was unknown has turned out to be stored.
-    fn surface(&mut self) {
+    fn surface(&mut self, before: &Kept) {
+        let changes = std::mem::take(&mut self.disk.surfacing);
+        if changes.iter().any(is_part) {
+            let others = changes.iter().flat_map(messages_of).collect::<Vec<_>>();
+            self.checker.on_part_untold(before, &others, &self.spool);
+        }
         self.look_at_operations();
-        for change in std::mem::take(&mut self.disk.surfacing) {
+        for change in changes {
             self.note_durable(&change);
         }
     }
@@ -113,21 +128,26 @@ impl World {
 
     /// The relay dies; what no commit holds is gone.
     pub(super) fn crash_disk(&mut self) {
+        let before = kept(&self.spool);
         self.spool.crash();
-        self.surface();
+        self.surface(&before);
         self.disk = Disk::default();
     }
 
     /// Decides whether the next commit goes wrong.
-    fn plan_fault(&mut self, changes: &[Change]) {
+    fn plan_fault(&mut self, changes: &[Change]) -> bool {
+        if matches!(self.spool.health(), Health::Failed(_)) {
+            return true;
+        }
         if self.spool.health() != Health::Accepting || !self.fails(self.disk_faults_percent) {
-            return;
+            return false;
         }
         let applied = self.random.chance(50);
         if self.random.chance(40) {
             self.count("commits rejected");
             let fault = Fault::Rejected(SpoolError::Io("no such luck".into()));
-            return self.spool.fail_next_commit(fault);
+            self.spool.fail_next_commit(fault);
+            return true;
         }
         self.count("commits of unknown outcome");
         self.note(format_args!(
@@ -136,6 +156,53 @@ impl World {
         self.spool.fail_next_commit(Fault::Unknown { applied });
         if applied {
             self.disk.surfacing = changes.to_vec();
+        }
+        true
+    }
+
+    /// The same as one commit, as nothing goes wrong with it; what a part of an operation does is
+    /// seen by itself.
+    fn commit_around(&mut self, changes: &[Change], at: usize) -> Vec<Commit> {
+        let (first, rest) = changes.split_at(at);
+        let (part, last) = rest.split_at(1);
+        let mut results = self.commit_all(first);
+        // What was said in the same commit is known before it is done.
+        self.look_at_operations();
+        let before = kept(&self.spool);
+        let advanced = self.commit_all(part);
+        if let [Commit::Advanced(Some(part))] = &advanced[..] {
+            self.checker.on_part(&before, part, &self.spool);
+        }
+        results.extend(advanced);
+        results.extend(self.commit_all(last));
+        results
+    }
+
+    /// A crash within an operation: as soon as it is stored, or after some of its parts, whether or
+    /// not anybody was told of the last of them.
+    fn plan_crash_within_operation(&mut self, result: &Commit) {
+        let left = match (result, self.disk.parts_to_crash) {
+            (Commit::Begun(_), None) => {
+                let percent = if self.faulty { 20 } else { 5 };
+                self.random.chance(percent).then(|| self.random.below(4))
+            }
+            (Commit::Advanced(Some(part)), Some(left)) if !part.changed.is_empty() => {
+                Some(left.saturating_sub(1))
+            }
+            _ => return,
+        };
+        self.disk.parts_to_crash = left.filter(|left| *left > 0);
+        if left == Some(0) {
+            self.within(40, Event::Crash);
+        }
+    }
+
+    /// The relay dies now: counts it where an operation has come to some of those whom it is for.
+    pub(crate) fn count_half_done(&mut self) {
+        let operations = self.spool.operations().unwrap_or_default();
+        let mut pending = operations.iter().filter(|one| one.ended.is_none());
+        if pending.any(|one| one.changed > 0) {
+            self.count("crashes within operations");
         }
     }
 
@@ -175,10 +242,25 @@ impl World {
         if let Change::Settle(settlement) = change
             && !forgets
         {
+            self.checker.on_settled(settlement);
             let done = settlement.recipients.iter();
             for (number, _) in done.filter(|(_, settled)| *settled == Settled::Done) {
                 self.checker.on_done(settlement.id, *number, now);
             }
         }
+    }
+}
+
+fn is_part(change: &Change) -> bool {
+    matches!(change, Change::Advance { .. })
+}
+
+/// Messages that are there already and that a change is about.
+fn messages_of(change: &Change) -> Vec<QueueId> {
+    match change {
+        Change::Settle(settlement) => vec![settlement.id],
+        Change::Screened(verdict) => vec![verdict.id],
+        Change::File(all) => all.iter().map(|one| one.id).collect(),
+        _ => Vec::new(),
     }
 }

@@ -4,7 +4,7 @@ use engine::{Agent, Incoming, Late, LateOutcome, Order, Pending, dispatch};
 use mail::QueueId;
 use queue::AgentId;
 use screening::Finding;
-use spool::{Commit, Unscreened, Verb};
+use spool::{Commit, Unscreened};
 
 use super::SocketId;
 
@@ -28,8 +28,10 @@ pub(crate) enum Event {
     Restart,
     /// The administrator changes the configuration.
     Reload,
-    /// The administrator wants something of all mail for a host.
-    Operator { host: &'static str, verb: Verb },
+    /// The administrator says the wish of this number.
+    Operator(usize),
+    /// The relay dies in the middle of an operation.
+    Crash,
     /// The disk is nearly full, or has room again.
     Space { low: bool },
     /// From now on nothing fails any more.
@@ -90,7 +92,7 @@ pub(crate) enum Asker {
     /// A session: its message.
     Session(SocketId, Box<Pending>),
     /// The administrator, who tries again until it is stored.
-    Operator { host: &'static str, verb: Verb },
+    Operator(usize),
     /// Who carries out what the administrator wants.
     Operations,
     /// Who looks at messages after their 250: before it does so.
