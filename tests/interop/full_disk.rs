@@ -40,6 +40,13 @@ impl SmallDisk {
         Self { place }
     }
 
+    /// It has room for more from now on.
+    pub fn grow(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        let place = self.place.display().to_string();
+        run("mount", &["-o", &options, &place]).expect_code(0);
+    }
+
     fn free(&self) -> u64 {
         let place = self.place.display().to_string();
         let ran = run("df", &["--output=avail", "--block-size=1", &place]).expect_code(0);
@@ -55,6 +62,18 @@ impl SmallDisk {
     /// What somebody else has on it.
     fn others(&self) -> PathBuf {
         self.place.join("somebody-elses")
+    }
+
+    /// Somebody else writes until no more than that is free.
+    pub fn fill_up_to(&self, free: u64) {
+        let octets = self.free().saturating_sub(free);
+        let zeros = vec![0; usize::try_from(octets).expect("a small disk")];
+        fs::write(self.others(), zeros).expect("it has room");
+    }
+
+    /// What somebody else has there goes.
+    pub fn empty(&self) {
+        fs::remove_file(self.others()).expect("somebody else's file");
     }
 
     /// Somebody else writes until nothing is free.

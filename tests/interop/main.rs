@@ -28,6 +28,7 @@ mod envelope_table;
 mod exim;
 mod issuer;
 mod load;
+mod lost_rows;
 mod network;
 mod pebble;
 mod peer_certificates;

@@ -197,6 +197,11 @@ fn rows_that_a_crash_took_are_made_again_from_the_spool() {
     let rows = track(&relay, &[]);
     assert_eq!(results(&rows), ["received", "received"]);
     assert!(rows.iter().all(|row| row["recovered"] == true), "{rows:?}");
+    let mut found = track(&relay, &["message-id:<first@client.test>"]);
+    let first = found.pop().expect("the first");
+    assert_eq!(first["hello"], "client.test");
+    assert_eq!(first["subject"], "first");
+    assert_eq!(first["client"], relay.network.permitted().to_string());
 
     // What is known is not made again.
     relay.kill();

@@ -1,8 +1,11 @@
 //! The tracking store as it is written: by a thread of its own, behind what it tells of.
 //!
 //! Guarantees: nobody who tells it anything ever waits, whatever its disk does; what cannot be kept
-//! is counted as lost, and the count is in `gatepost status`. A file that is damaged is set aside,
-//! and another one begun.
+//! is counted as lost, and the count is in `gatepost status`. Once there is room again, and after a
+//! crash, what the spool still knows of it is made again. A file that is damaged is set aside, and
+//! another one begun.
+
+mod comparison;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,16 +15,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use config::Config;
-use engine::rows;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 use privacy::Veil;
 use protocol_log::EvenClock;
 use queue::Moment;
-use spool::{Page, Spool};
+use spool::Spool;
 use tokio::sync::oneshot;
-use tracking::{Row, Store, StoreError, Transcript};
+use tracking::{Gap, Row, Store, StoreError, Transcript};
 
+use self::comparison::{Comparison, Fault, ON_ITS_WAY, Sources, oldest_of};
 use crate::clock::Clock;
 use crate::storage;
 use crate::veiling;
@@ -46,8 +49,12 @@ const COMPARING_MAX: Duration = Duration::from_secs(1);
 /// A message has its queue id from its beginning on, and its row from its end on: the last rows may be
 /// of messages that began so long before.
 const MARGIN: Duration = Duration::from_secs(600);
-/// Messages of the spool that are compared in one step.
-const COMPARED_MESSAGES: usize = 100;
+/// So long no row is lost before those are made again that were.
+const MENDING_PAUSE: Duration = Duration::from_secs(5);
+/// What the name of a damaged file ends with that was set aside.
+const DAMAGED: &str = ".damaged";
+/// No row is lost that the spool may know of.
+const NOTHING_LOST: u64 = u64::MAX;
 
 enum Input {
     Rows(Vec<Row>),
@@ -67,6 +74,8 @@ pub(crate) struct Limits {
     pub(crate) octets: u64,
     /// With less free on the disk nothing is written: what is left is for mail.
     pub(crate) min_free: u64,
+    /// Whether rows that are made again have subjects.
+    pub(crate) with_subject: bool,
 }
 
 impl Limits {
@@ -76,6 +85,7 @@ impl Limits {
             keep: config.tracking.keep,
             octets: config.tracking.max_size,
             min_free: min_free + min_free.min(LEFT_TO_MAIL),
+            with_subject: config.tracking.subject,
         }
     }
 }
@@ -91,6 +101,9 @@ struct Shared {
     file: PathBuf,
     waiting: AtomicUsize,
     lost: AtomicU64,
+    /// The oldest message of which a row was lost since it was written down that some are, in
+    /// milliseconds of the queue's line.
+    lost_since: AtomicU64,
     /// What is wrong at present.
     trouble: Mutex<Option<String>>,
     limits: Mutex<Limits>,
@@ -123,6 +136,7 @@ impl Tracker {
             file: folder.join("tracking.db"),
             waiting: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
+            lost_since: AtomicU64::new(NOTHING_LOST),
             trouble: Mutex::new(None),
             limits: Mutex::new(limits),
             veil,
@@ -154,9 +168,12 @@ impl Tracker {
             return;
         }
         let waiting = self.shared.waiting.fetch_add(count, Ordering::Relaxed);
-        if waiting + count > ROWS_WAITING_MAX || self.inputs.send(Input::Rows(rows)).is_err() {
+        if waiting + count > ROWS_WAITING_MAX {
             self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
-            self.shared.lose(count);
+            self.shared.lose_rows(&rows);
+        } else if self.inputs.send(Input::Rows(rows)).is_err() {
+            self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.shared.lose(count, None);
         }
     }
 
@@ -164,11 +181,12 @@ impl Tracker {
     /// of them otherwise.
     pub(crate) fn add_about(&self, row: Row, whom: Vec<(QueueId, u32)>) {
         let count = whom.len();
+        let oldest = oldest_of(whom.iter().map(|(id, _)| id));
         let waiting = self.shared.waiting.fetch_add(count, Ordering::Relaxed);
         let input = Input::About(Box::new(row), whom);
         if waiting + count > ROWS_WAITING_MAX || self.inputs.send(input).is_err() {
             self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
-            self.shared.lose(count);
+            self.shared.lose(count, oldest);
         }
     }
 
@@ -179,7 +197,7 @@ impl Tracker {
         let input = Input::Transcript(Box::new(transcript));
         if waiting + count > ROWS_WAITING_MAX || self.inputs.send(input).is_err() {
             self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
-            self.shared.lose(1);
+            self.shared.lose(1, None);
         }
     }
 
@@ -226,8 +244,22 @@ impl Tracker {
 }
 
 impl Shared {
-    fn lose(&self, rows: usize) {
+    /// So many rows are not written, and the oldest message that they are of was made then.
+    fn lose(&self, rows: usize, oldest: Option<Timestamp>) {
         self.lost.fetch_add(rows as u64, Ordering::Relaxed);
+        if let Some(oldest) = oldest {
+            let millis = oldest.as_millis();
+            self.lost_since.fetch_min(millis, Ordering::Relaxed);
+        }
+    }
+
+    fn lose_rows(&self, rows: &[Row]) {
+        let ids = rows.iter().filter_map(|row| row.id.as_ref());
+        self.lose(rows.len(), oldest_of(ids));
+    }
+
+    fn is_any_lost(&self) -> bool {
+        self.lost_since.load(Ordering::Relaxed) != NOTHING_LOST
     }
 
     fn trouble(&self) -> std::sync::MutexGuard<'_, Option<String>> {
@@ -252,10 +284,14 @@ struct Writer {
     even: EvenClock,
     began: Instant,
     compared: Compared,
-    /// From which message of the spool on it is still to be compared.
-    comparing: Option<QueueId>,
-    /// When it may be, after a fault.
+    /// What is still to be looked for in the spool, if anything.
+    comparing: Option<Comparison>,
+    /// When that may go on.
     compares: Instant,
+    /// Whether a file was open before, so that another one tells of no crash.
+    was_open: bool,
+    /// Whether mail goes on, so that rows are on their way.
+    is_serving: bool,
 }
 
 impl Writer {
@@ -277,6 +313,8 @@ impl Writer {
             compared,
             comparing: None,
             compares: Instant::now(),
+            was_open: false,
+            is_serving: false,
         }
     }
 
@@ -284,24 +322,44 @@ impl Writer {
     fn compare_all(&mut self) {
         self.open();
         let until = Instant::now() + COMPARING_MAX;
-        while self.comparing.is_some() && self.compares <= Instant::now() && Instant::now() < until
+        let is_awaited = |comparing: &Comparison| comparing.may_lack_all();
+        while self.comparing.as_ref().is_some_and(is_awaited)
+            && self.compares <= Instant::now()
+            && Instant::now() < until
         {
             self.compare();
         }
+        self.is_serving = true;
     }
 
-    /// Where a comparison with the spool has to begin. None when the last writer ended in order.
-    fn first_compared(&self, store: &Store) -> Option<QueueId> {
-        let newest = store.newest().ok().flatten().unwrap_or_default();
-        let from = self.compared.now.reckoned(newest) - MARGIN;
-        (!store.was_closed()).then(|| QueueId::new(from, 0))
+    /// What is to be looked for in the spool, now that this file is open.
+    fn first_comparison(&self, store: &Store) -> Result<Option<Comparison>, StoreError> {
+        let newest = store.newest()?;
+        let is_whole = self.was_open || store.was_closed();
+        let gap = match newest {
+            Some(_) if is_whole => None,
+            // The last rows that its last writer had for it may be missing.
+            Some(newest) => Some(self.compared.now.reckoned(newest) - MARGIN),
+            // Another one may have been set aside.
+            None => Some(Timestamp::default()),
+        };
+        let end = store.end();
+        let gap = gap.map(|since| Gap { since, end });
+        let is_after_crash = gap.is_some();
+        let gap = match (store.gap()?, gap) {
+            (Some(before), Some(gap)) => Some(before.with(gap)),
+            (before, gap) => before.or(gap),
+        };
+        Ok(gap.map(|gap| Comparison::new(gap, is_after_crash)))
     }
 
     fn run(&mut self) {
         loop {
+            let now = Instant::now();
             let wait = match self.comparing {
-                Some(_) => self.compares.saturating_duration_since(Instant::now()),
-                None => self.trims.saturating_duration_since(Instant::now()),
+                Some(_) => self.compares.saturating_duration_since(now),
+                None if self.shared.is_any_lost() => self.opens.saturating_duration_since(now),
+                None => self.trims.saturating_duration_since(now),
             };
             match self.inbox.recv_timeout(wait) {
                 Ok(Input::Finish) | Err(RecvTimeoutError::Disconnected) => return self.close(),
@@ -310,7 +368,10 @@ impl Writer {
                         return self.close();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.compare(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.mend();
+                    self.compare();
+                }
             }
             self.trim();
         }
@@ -318,7 +379,7 @@ impl Writer {
 
     /// Says in the store that nothing is missing, if that is so: else the next start looks.
     fn close(&mut self) {
-        let is_whole = self.comparing.is_none() && self.shared.lost.load(Ordering::Relaxed) == 0;
+        let is_whole = self.comparing.is_none() && !self.shared.is_any_lost();
         if let Some(Err(error)) = self.store.take().filter(|_| is_whole).map(Store::close) {
             tracing::warn!(%error, "the tracking store is compared with the spool at the next start");
         }
@@ -364,7 +425,7 @@ impl Writer {
     fn completed(&self, row: &Row, (id, number): (QueueId, u32)) -> Row {
         let store = self.store.as_ref();
         let known = store.and_then(|store| store.last_of(id, number).ok().flatten());
-        let known = known.unwrap_or_else(|| row.clone());
+        let known = known.map_or_else(|| row.clone(), |(_, known)| known);
         Row {
             id: Some(id),
             number: Some(number),
@@ -390,7 +451,7 @@ impl Writer {
                 .collect()
         });
         if !self.try_append(veiled.as_deref().unwrap_or(rows)) {
-            self.shared.lose(rows.len());
+            self.shared.lose_rows(rows);
         }
     }
 
@@ -410,7 +471,7 @@ impl Writer {
             Some(Err(error)) => self.failed(&error),
             None => {}
         }
-        self.shared.lose(1);
+        self.shared.lose(1, None);
     }
 
     fn try_append(&mut self, rows: &[Row]) -> bool {
@@ -419,6 +480,9 @@ impl Writer {
             self.open();
             if self.is_disk_mails() {
                 return false;
+            }
+            if !self.note_gap() {
+                continue;
             }
             let Some(store) = &mut self.store else {
                 return false;
@@ -432,6 +496,47 @@ impl Writer {
             }
         }
         false
+    }
+
+    /// Writes down that rows were lost, before any other one makes that look as if none were. Whether
+    /// there is nothing more to write down.
+    fn note_gap(&mut self) -> bool {
+        let Some(store) = &mut self.store else {
+            return !self.shared.is_any_lost();
+        };
+        let lost_since = &self.shared.lost_since;
+        let since = lost_since.swap(NOTHING_LOST, Ordering::Relaxed);
+        if since == NOTHING_LOST {
+            return true;
+        }
+        let gap = Gap {
+            since: Timestamp::from_millis(since),
+            end: store.end(),
+        };
+        if let Err(error) = store.set_gap(Some(gap)) {
+            lost_since.fetch_min(since, Ordering::Relaxed);
+            self.failed(&error);
+            return false;
+        }
+        let before = self.comparing.as_ref();
+        self.comparing = Some(match before {
+            Some(before) => before.widened(gap),
+            None => Comparison::new(gap, false),
+        });
+        self.compares = Instant::now() + MENDING_PAUSE;
+        true
+    }
+
+    /// Looks whether rows that were lost can be made again, though no other one comes to be written.
+    fn mend(&mut self) {
+        if !self.shared.is_any_lost() {
+            return;
+        }
+        self.open();
+        if self.store.is_some() && !self.is_disk_mails() {
+            // What is made again, or the next row, shows whether there is room.
+            let _noted = self.note_gap();
+        }
     }
 
     /// Whether what is left of the disk is left to mail.
@@ -456,14 +561,33 @@ impl Writer {
             opened = Store::open(&self.shared.file);
         }
         match opened {
-            Ok(store) => {
-                self.comparing = self.first_compared(&store);
-                self.store = Some(store);
-            }
+            Ok(store) => self.begin(store),
             Err(error) => {
                 self.opens = Instant::now() + REOPEN_INTERVAL;
                 self.say(&error);
             }
+        }
+    }
+
+    /// Goes on with this file.
+    fn begin(&mut self, mut store: Store) {
+        let first = self.first_comparison(&store).and_then(|first| {
+            // Should this end before all is made good, the next one knows.
+            if let Some(first) = &first {
+                store.set_gap(Some(first.gap()))?;
+            }
+            Ok(first)
+        });
+        match first {
+            Ok(first) => {
+                // One that is under way knows of all that was lost in this file.
+                if self.comparing.is_none() || store.end() == 0 {
+                    self.comparing = first;
+                }
+                self.was_open = true;
+                self.store = Some(store);
+            }
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -519,45 +643,80 @@ impl Writer {
         }
     }
 
-    /// Makes good one page of what is in the spool and not in the store.
+    /// Makes good one step of what is in the spool and not in the store.
     fn compare(&mut self) {
-        self.open();
-        let (Some(after), Some(store)) = (self.comparing, &self.store) else {
-            self.compares = Instant::now() + REOPEN_INTERVAL;
+        if self.comparing.is_none() || Instant::now() < self.compares {
             return;
-        };
-        let page = Page {
-            after: Some(after),
-            limit: COMPARED_MESSAGES,
-        };
-        let Ok(waiting) = self.compared.spool.find(&Filter::everything(), page) else {
-            self.compares = Instant::now() + REOPEN_INTERVAL;
-            return;
-        };
-        let now = self.compared.now;
-        let mut missing = Vec::new();
-        for mut one in waiting.iter().cloned() {
-            let id = one.message.id;
-            if id.made() > now.line {
-                break;
-            }
-            // Whether it is known cannot be told: one row too many is better than none.
-            one.recipients
-                .retain(|recipient| !store.knows(id, recipient.number).unwrap_or(false));
-            missing.extend(rows::recovered(&one, now.shown(one.message.arrived)));
         }
-        let is_more = waiting.len() == COMPARED_MESSAGES;
-        let last = waiting.last().map(|last| last.message.id);
-        self.comparing = last.filter(|last| is_more && last.made() <= now.line);
-        if !missing.is_empty() {
-            let rows = missing.len();
+        self.open();
+        let done = self.try_compare();
+        if let Err(fault) = done {
+            self.compares = Instant::now() + REOPEN_INTERVAL;
+            if let Fault::Store(error) = fault {
+                self.failed(&error);
+            }
+        }
+    }
+
+    fn try_compare(&mut self) -> Result<(), Fault> {
+        let Limits {
+            keep, with_subject, ..
+        } = *self.shared.limits();
+        let (Some(comparison), Some(store)) = (&mut self.comparing, &self.store) else {
+            self.compares = Instant::now() + REOPEN_INTERVAL;
+            return Ok(());
+        };
+        let sources = Sources {
+            spool: &*self.compared.spool,
+            store,
+            now: self.clock.moment(),
+            keep,
+            with_subject,
+        };
+        if comparison.is_to_be_written(self.is_serving) {
+            let missing = comparison.missing(store)?;
+            return self.make_again(&missing);
+        }
+        comparison.look(&sources)?;
+        let is_looked_at_anew = self.is_serving && comparison.is_to_be_written(true);
+        let pause = is_looked_at_anew.then_some(ON_ITS_WAY);
+        self.compares = Instant::now() + pause.unwrap_or_default();
+        self.is_over()
+    }
+
+    fn make_again(&mut self, missing: &[Row]) -> Result<(), Fault> {
+        let rows = missing.len();
+        if rows > 0 {
+            let veil = self.shared.veil.clone();
+            let veiled = missing.iter().map(|row| match &veil {
+                Some(veil) => veiling::tracked(veil, row),
+                None => row.clone(),
+            });
+            if !self.try_append(&veiled.collect::<Vec<_>>()) {
+                // They are found once more.
+                self.compares = Instant::now() + REOPEN_INTERVAL;
+                return Ok(());
+            }
             tracing::info!(
                 rows,
                 "tracking rows were missing and are made again from the spool"
             );
-            self.shared.waiting.fetch_add(rows, Ordering::Relaxed);
-            self.append(&missing);
         }
+        if let Some(comparison) = &mut self.comparing {
+            comparison.written();
+        }
+        self.is_over()
+    }
+
+    /// Where nothing more is to be looked for, the store is to know.
+    fn is_over(&mut self) -> Result<(), Fault> {
+        let is_over = self.comparing.as_ref().is_some_and(Comparison::is_over);
+        if let Some(store) = self.store.as_mut().filter(|_| is_over) {
+            store.set_gap(None)?;
+            self.comparing = None;
+            self.recovered();
+        }
+        Ok(())
     }
 }
 
@@ -568,8 +727,7 @@ fn weight(transcript: &Transcript) -> usize {
 
 /// Only the last damaged file is kept.
 fn set_aside(file: &Path) {
-    let beside = |ending: &str| PathBuf::from(format!("{}{ending}", file.display()));
-    let aside = beside(".damaged");
+    let aside = beside(file, DAMAGED);
     match std::fs::rename(file, &aside) {
         Ok(()) => {
             tracing::error!(file = %aside.display(), "a damaged tracking store was set aside, another one is begun")
@@ -579,6 +737,10 @@ fn set_aside(file: &Path) {
         }
     }
     for ending in ["-wal", "-shm"] {
-        let _gone = std::fs::remove_file(beside(ending));
+        let _gone = std::fs::remove_file(beside(file, ending));
     }
+}
+
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    PathBuf::from(format!("{}{ending}", file.display()))
 }

@@ -46,6 +46,7 @@ pub use self::screening::{
 };
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};
+pub(crate) use self::storing::BEING_SCREENED;
 pub use self::storing::{Acceptance, Pending, Storing};
 
 use crate::{admission, standing_encrypted, trouble};

@@ -1,5 +1,7 @@
 //! What the tracking store is to hold of what happened: facts to rows.
 
+mod again;
+
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use spool::{
 };
 use tracking::{Row, Stage};
 
+pub use self::again::{arrived, gone, happened_last, is_unended};
 use crate::dispatch::Fact;
 use crate::{Acceptance, KeptAs, Late, LateOutcome, Report, ScreenedFact, Surplus, TurnedAway};
 
@@ -360,22 +363,6 @@ fn forwarded(recipients: &[Recipient], common: &Row) -> Vec<Row> {
         }
     }
     rows
-}
-
-/// What the spool has, as if it had just been received: for rows that were lost.
-pub fn recovered(waiting: &Waiting, at: Timestamp) -> Vec<Row> {
-    let row = |recipient: &Recipient| Row {
-        recovered: true,
-        note: recipient.admitted.grounds().as_str().into(),
-        ..of_waiting(
-            &waiting.message,
-            recipient,
-            at,
-            TrackedResult::Received,
-            Stage::Data,
-        )
-    };
-    waiting.recipients.iter().map(row).collect()
 }
 
 /// What one attempt did, a row for each recipient; and before it one that has the sender as whom the

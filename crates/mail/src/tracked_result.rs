@@ -40,9 +40,11 @@ pub enum TrackedResult {
     Screened,
     /// Its sender is another one on the way to this recipient, or its author too.
     Rewritten,
+    /// It is gone, and the row is lost that said what had become of it.
+    Unknown,
 }
 
-const WORDS: [(TrackedResult, &str); 18] = [
+const WORDS: [(TrackedResult, &str); 19] = [
     (TrackedResult::Received, "received"),
     (TrackedResult::Refused, "refused"),
     (TrackedResult::Postponed, "postponed"),
@@ -61,12 +63,13 @@ const WORDS: [(TrackedResult, &str); 18] = [
     (TrackedResult::Notified, "notified"),
     (TrackedResult::Screened, "screened"),
     (TrackedResult::Rewritten, "rewritten"),
+    (TrackedResult::Unknown, "unknown"),
 ];
 
 impl TrackedResult {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 18] = {
-        let mut all = [Self::Received; 18];
+    pub const ALL: [Self; 19] = {
+        let mut all = [Self::Received; 19];
         let mut at = 0;
         while at < WORDS.len() {
             all[at] = WORDS[at].0;
@@ -119,7 +122,7 @@ mod tests {
             assert_eq!(word.parse(), Ok(result));
             assert_eq!(result.to_string(), word);
         }
-        assert_eq!(TrackedResult::from_number(18), None);
+        assert_eq!(TrackedResult::from_number(19), None);
         assert_eq!("elsewhere".parse::<TrackedResult>(), Err(()));
     }
 }

@@ -110,6 +110,8 @@ pub struct ReceivedFrom<'a> {
     pub helo: &'a str,
     /// The client's confirmed name.
     pub client_name: Option<&'a str>,
+    /// Version and cipher of the session's encryption, and its key exchange group or nothing.
+    pub tls: Option<[&'a str; 3]>,
     /// What stands behind `with`.
     pub protocol: &'a str,
 }
@@ -125,13 +127,24 @@ pub fn read_received(head: &[u8]) -> Option<ReceivedFrom<'_>> {
     };
     let (helo, rest) = field.split_once(" (")?;
     let (client, rest) = rest.split_once(')')?;
-    let (_, rest) = rest.split_once("\r\n\tby ")?;
+    let (using, rest) = rest.split_once("\r\n\tby ")?;
     let (_, rest) = rest.split_once(" with ")?;
     Some(ReceivedFrom {
         helo,
         client_name: client.split_once(" [").map(|(name, _)| name),
+        tls: encryption(using),
         protocol: rest.split_once(' ')?.0,
     })
+}
+
+/// What [`received_field`] wrote of the encryption.
+fn encryption(using: &str) -> Option<[&str; 3]> {
+    let using = using.strip_prefix("\r\n\t(using ")?.strip_suffix(')')?;
+    let (version, cipher) = using.split_once(" with cipher ")?;
+    let (cipher, group) = cipher
+        .split_once("\r\n\t key-exchange ")
+        .unwrap_or((cipher, ""));
+    Some([version, cipher, group])
 }
 
 /// The recipient, in ASCII where it can be: a field beyond ASCII keeps the message from servers
@@ -254,27 +267,35 @@ mod tests {
     fn what_is_told_is_read_back() {
         let by = Domain::parse("relay.example").unwrap();
         let name = Domain::parse("c.example").unwrap();
-        let tls = TlsFacts {
-            version: "TLSv1.3",
-            cipher: "TLS_AES_256_GCM_SHA384".into(),
-            group: "",
-            handshake: mail::Handshake::Full,
-            certificate: None,
-        };
-        let mut facts = facts(&by, "x) by evil with SMTP id");
+        let facts = facts(&by, "x) by evil with SMTP id");
         let head = format!("X-First: 1\r\n{}Date: x\r\n", received_field(&facts));
-        let read = |helo, client_name, protocol| ReceivedFrom {
-            helo,
-            client_name,
-            protocol,
+        let plain = ReceivedFrom {
+            helo: "x??by?evil?with?SMTP?id",
+            client_name: None,
+            tls: None,
+            protocol: "ESMTP",
         };
-        let plain = read("x??by?evil?with?SMTP?id", None, "ESMTP");
         assert_eq!(read_received(head.as_bytes()), Some(plain));
-        (facts.client_name, facts.tls) = (Some(&name), Some(&tls));
-        (facts.helo, facts.protocol.tls) = ("[192.0.2.7]", true);
-        let encrypted = read("[192.0.2.7]", Some("c.example"), "ESMTPS");
-        let field = received_field(&facts);
-        assert_eq!(read_received(field.as_bytes()), Some(encrypted));
+        for group in ["", "X25519"] {
+            let tls = TlsFacts {
+                version: "TLSv1.3",
+                cipher: "TLS_AES_256_GCM_SHA384".into(),
+                group,
+                handshake: mail::Handshake::Full,
+                certificate: None,
+            };
+            let mut facts = facts;
+            (facts.client_name, facts.tls) = (Some(&name), Some(&tls));
+            (facts.helo, facts.protocol.tls) = ("[192.0.2.7]", true);
+            let encrypted = ReceivedFrom {
+                helo: "[192.0.2.7]",
+                client_name: Some("c.example"),
+                tls: Some(["TLSv1.3", "TLS_AES_256_GCM_SHA384", group]),
+                protocol: "ESMTPS",
+            };
+            let field = received_field(&facts);
+            assert_eq!(read_received(field.as_bytes()), Some(encrypted));
+        }
         for other in [
             "",
             "Received: here\r\n",

@@ -26,5 +26,5 @@ mod words;
 pub use row::{Row, Stage};
 pub use schema::StoreError;
 pub use search::{Page, Question, Reader};
-pub use store::Store;
+pub use store::{Gap, Store};
 pub use transcript::{Transcript, TranscriptsOf};

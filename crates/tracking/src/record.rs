@@ -23,6 +23,14 @@ pub(crate) fn select(condition: &str) -> String {
     )
 }
 
+/// A message's rows in the order in which things happened: that is the one in which they were
+/// written, but for an arrival that was lost and is made again behind what came of it.
+pub(crate) const IN_ORDER: &str = "(recovered IS NOT NULL AND result = 0) DESC, n";
+
+/// The condition for what happened last to recipient `?2` of message `?1`.
+pub(crate) const LAST_OF: &str = "id = ?1 AND number = ?2 \
+     ORDER BY (recovered IS NOT NULL AND result = 0), n DESC LIMIT 1";
+
 /// What of it is no longer: a store is not filled by one long line of somebody else's.
 const TEXT_OCTETS_MAX: usize = 512;
 

@@ -50,6 +50,10 @@ CREATE TABLE transcript_of (
 CREATE INDEX of_transcript ON transcript_of (n);
 ";
 
+/// Stores of earlier programs of the same version lack it, and those pass it over.
+const GAP: &str =
+    "CREATE TABLE IF NOT EXISTS gap (since INTEGER NOT NULL, last INTEGER NOT NULL) STRICT";
+
 /// Why the store does not do what it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
@@ -120,6 +124,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA temp_store = MEMORY;"
     ))?;
     prepare_tables(&connection)?;
+    connection.execute_batch(GAP)?;
     Ok(connection)
 }
 

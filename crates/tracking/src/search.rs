@@ -166,7 +166,10 @@ impl Reader {
     pub fn of_message(&self, id: QueueId) -> Result<Vec<Row>, StoreError> {
         let moment = self.connection.unchecked_transaction()?;
         let words = Words::read(&moment)?;
-        let mut statement = moment.prepare_cached(&record::select("id = ?1 ORDER BY n"))?;
+        let mut statement = moment.prepare_cached(&record::select(&format!(
+            "id = ?1 ORDER BY {}",
+            record::IN_ORDER
+        )))?;
         let rows = statement.query_map((id.to_bytes(),), |found| record::row(found, &words))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
@@ -375,13 +378,12 @@ fn later(
     let (Some(id), Some(number)) = (row.id, row.number) else {
         return Ok(None);
     };
-    let mut statement = connection.prepare_cached(&record::select(
-        "id = ?1 AND number = ?2 AND n > ?3 ORDER BY n DESC LIMIT 1",
-    ))?;
+    let mut statement = connection.prepare_cached(&record::select(record::LAST_OF))?;
     let read = |found: &rusqlite::Row<'_>| Ok((record::number(found)?, record::row(found, words)?));
-    statement
-        .query_row((id.to_bytes(), number, n), read)
-        .optional()
+    let last = statement
+        .query_row((id.to_bytes(), number), read)
+        .optional()?;
+    Ok(last.filter(|(last, _)| *last != n))
 }
 
 /// What happened last, with what only the arrival tells.

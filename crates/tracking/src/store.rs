@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use mail::{QueueId, Timestamp};
+use mail::{QueueId, Timestamp, TrackedResult};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::schema::{PAGE_OCTETS, StoreError, open_writer};
@@ -17,6 +17,26 @@ const TRIM_ROWS: i64 = 2048;
 const SWEEP_AGAIN: i64 = 1_000_000;
 /// Pages that are given back to the disk in one step.
 const VACUUM_PAGES: u32 = 512;
+
+/// Where rows are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Messages that were made from this moment on, on the queue's line of time, may lack any row.
+    pub since: Timestamp,
+    /// Recipients whose last row is this one, or one before it, may lack their end.
+    pub end: i64,
+}
+
+impl Gap {
+    /// Both in one.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            since: self.since.min(other.since),
+            end: self.end.max(other.end),
+        }
+    }
+}
 
 /// The store as it is written, by one writer. Blocks; it has no clock and no thread of its own.
 pub struct Store {
@@ -162,29 +182,87 @@ impl Store {
         Ok(at.map(|at| Timestamp::from_millis(u64::try_from(at).unwrap_or(0))))
     }
 
-    /// Whether there is any row of this recipient.
+    /// Whether any row tells of the arrival of this message.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn knows(&self, id: QueueId, number: u32) -> Result<bool, StoreError> {
+    pub fn knows_arrival(&self, id: QueueId) -> Result<bool, StoreError> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT 1 FROM row WHERE id = ?1 AND number = ?2")?;
-        Ok(statement.exists((id.to_bytes(), number))?)
+            .prepare_cached("SELECT 1 FROM row WHERE id = ?1 AND result = ?2")?;
+        let received = TrackedResult::Received.number();
+        Ok(statement.exists((id.to_bytes(), received))?)
     }
 
-    /// What happened last to this recipient.
+    /// What happened last to this recipient, and the number of its row.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn last_of(&self, id: QueueId, number: u32) -> Result<Option<Row>, StoreError> {
-        let mut statement = self.connection.prepare_cached(&record::select(
-            "id = ?1 AND number = ?2 ORDER BY n DESC LIMIT 1",
-        ))?;
-        let read = |found: &rusqlite::Row<'_>| record::row(found, &self.words);
+    pub fn last_of(&self, id: QueueId, number: u32) -> Result<Option<(i64, Row)>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached(&record::select(record::LAST_OF))?;
+        let read = |found: &rusqlite::Row<'_>| {
+            Ok((record::number(found)?, record::row(found, &self.words)?))
+        };
         Ok(statement
             .query_row((id.to_bytes(), number), read)
             .optional()?)
+    }
+
+    /// The number of the newest row; 0 when there is none.
+    pub fn end(&self) -> i64 {
+        self.next - 1
+    }
+
+    /// The newest rows down from this number, at most `limit` and newest first, each with its number.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn backwards(&self, from: i64, limit: usize) -> Result<Vec<(i64, Row)>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached(&record::select("n <= ?1 ORDER BY n DESC LIMIT ?2"))?;
+        let read = |found: &rusqlite::Row<'_>| {
+            Ok((record::number(found)?, record::row(found, &self.words)?))
+        };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map((from, limit), read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// What was lost and has not been looked for yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn gap(&self) -> Result<Option<Gap>, StoreError> {
+        let read = |found: &rusqlite::Row<'_>| {
+            let since: i64 = found.get(0)?;
+            Ok(Gap {
+                since: Timestamp::from_millis(u64::try_from(since).unwrap_or(0)),
+                end: found.get(1)?,
+            })
+        };
+        let question = "SELECT since, last FROM gap";
+        Ok(self.connection.query_row(question, (), read).optional()?)
+    }
+
+    /// Remembers that rows were lost, together with what is remembered already; with `None`, that
+    /// nothing is missing any more.
+    ///
+    /// # Errors
+    /// It is remembered as before.
+    pub fn set_gap(&mut self, gap: Option<Gap>) -> Result<(), StoreError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let before = self.gap()?;
+        transaction.execute("DELETE FROM gap", ())?;
+        if let Some(gap) = gap {
+            let gap = before.map_or(gap, |before| before.with(gap));
+            let since = i64::try_from(gap.since.as_millis()).unwrap_or(i64::MAX);
+            transaction.execute("INSERT INTO gap VALUES (?1, ?2)", (since, gap.end))?;
+        }
+        transaction.commit()?;
+        Ok(())
     }
 
     /// Octets of the file, without the write-ahead log.

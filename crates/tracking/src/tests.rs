@@ -260,8 +260,9 @@ fn a_row_comes_back_as_it_went_in() {
         reader.of_message(rows[0].id.unwrap()).unwrap(),
         [rows[0].clone()]
     );
-    assert!(store.knows(rows[0].id.unwrap(), 0).unwrap());
-    assert!(!store.knows(rows[0].id.unwrap(), 5).unwrap());
+    let known = store.last_of(rows[0].id.unwrap(), 0).unwrap();
+    assert_eq!(known, Some((1, rows[0].clone())));
+    assert_eq!(store.last_of(rows[0].id.unwrap(), 5), Ok(None));
 
     let mut long = bare_with_reply(&"\u{e9}".repeat(400));
     store.append(&[long.clone()]).unwrap();
@@ -384,6 +385,69 @@ fn whoever_opens_it_knows_whether_it_was_closed() {
     store.append(&[sample(2)]).unwrap();
     drop(store);
     assert!(!open().was_closed());
+}
+
+#[test]
+fn what_is_missing_is_remembered_until_it_is_not_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    let gap = |since, end| Gap {
+        since: after(since),
+        end,
+    };
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.gap(), Ok(None));
+    store.set_gap(Some(gap(20, 7))).unwrap();
+    store.set_gap(Some(gap(30, 9))).unwrap();
+    drop(store);
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.gap(), Ok(Some(gap(20, 9))));
+    store.set_gap(None).unwrap();
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().gap(), Ok(None));
+}
+
+/// What came of it was written before, and is what happened last all the same.
+#[test]
+fn an_arrival_that_is_made_again_stands_before_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    let row = |seconds, result, recovered| Row {
+        id: Some(id(1)),
+        number: Some(0),
+        recipient: "carl@x.example".into(),
+        recovered,
+        ..Row::new(after(seconds), result, Stage::Data)
+    };
+    let deferred = row(3, TrackedResult::Deferred, false);
+    let arrived = Row {
+        message_id: "1@client.example".into(),
+        ..row(1, TrackedResult::Received, true)
+    };
+    let held = row(9, TrackedResult::Held, true);
+    let mut store = Store::open(&path).unwrap();
+    store.append(std::slice::from_ref(&deferred)).unwrap();
+    assert!(!store.knows_arrival(id(1)).unwrap());
+    store.append(std::slice::from_ref(&arrived)).unwrap();
+    assert!(store.knows_arrival(id(1)).unwrap());
+    assert_eq!(store.last_of(id(1), 0), Ok(Some((1, deferred.clone()))));
+    let reader = Reader::open(&path).unwrap();
+    let both = [arrived.clone(), deferred.clone()];
+    assert_eq!(reader.of_message(id(1)), Ok(both.to_vec()));
+    let last = |filter| all(&reader, filter, 10, true, 100);
+    let shown = Row {
+        message_id: arrived.message_id.clone(),
+        ..deferred.clone()
+    };
+    assert_eq!(last("message-id:<1@client.example>"), [shown]);
+    assert_eq!(last("to:carl@x.example"), std::slice::from_ref(&deferred));
+    assert_eq!(last("state:received"), []);
+    // Anything else that is made again happened last.
+    store.append(std::slice::from_ref(&held)).unwrap();
+    assert_eq!(store.last_of(id(1), 0), Ok(Some((3, held.clone()))));
+    assert_eq!(last("to:carl@x.example"), std::slice::from_ref(&held));
+    let rows = vec![(3, held), (2, arrived)];
+    assert_eq!(store.backwards(3, 2), Ok(rows));
 }
 
 #[test]

@@ -184,7 +184,7 @@ impl Storing {
 }
 
 /// What stands with recipients whose message is yet to be looked at.
-pub(super) const BEING_SCREENED: &str = "being screened";
+pub(crate) const BEING_SCREENED: &str = "being screened";
 
 impl Pending {
     /// The change for the spool that stores these messages, all or none of them, arrived `now` (on
