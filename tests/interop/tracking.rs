@@ -487,6 +487,19 @@ fn a_damaged_store_is_set_aside_and_mail_goes_on() {
     let status = relay.status().expect("it runs");
     assert_eq!(status["tracking"]["lost"], 0);
     assert_eq!(status["tracking"]["trouble"], Value::Null);
+
+    // It is named until somebody has taken it away, through restarts too.
+    let named = |relay: &Relay| {
+        let status = relay.command(&["status"]).expect_code(0).out;
+        status.contains("a damaged tracking store was set aside: look at its disk")
+    };
+    assert!(named(&relay));
+    assert!(relay.stop().success());
+    relay.run();
+    assert!(named(&relay));
+    let away = relay.folder().join("damaged.db");
+    fs::rename(folder.join("tracking.db.damaged"), away).expect("it is there");
+    assert!(!named(&relay));
 }
 
 /// A folder that cannot be had costs rows, which are counted, and nothing else.

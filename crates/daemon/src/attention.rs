@@ -53,6 +53,8 @@ pub(crate) struct Attention {
     /// Tracking rows that are lost, and what is wrong with their store at present.
     pub(crate) lost_rows: u64,
     pub(crate) tracking_trouble: Option<String>,
+    /// Where a damaged tracking store lies that was set aside.
+    pub(crate) tracking_set_aside: Option<String>,
 }
 
 impl Attention {
@@ -85,6 +87,11 @@ impl Attention {
         let tracked = tracked.map(|lost| format!("{lost} tracking rows are lost"));
         let store = self.tracking_trouble.as_ref();
         let store = store.map(|why| format!("nothing is tracked at present: {why}"));
+        let aside = self.tracking_set_aside.as_ref().map(|file| {
+            format!(
+                "a damaged tracking store was set aside: look at its disk, then move {file} away, or remove it"
+            )
+        });
         let ends = self.certificates.iter();
         let ends = ends.filter_map(|(listener, ends)| ending(listener, *ends, now));
         let mut lines: Vec<String> = ends.collect();
@@ -94,7 +101,7 @@ impl Attention {
         let more = self.senders.len().saturating_sub(SENDERS);
         lines.extend((more > 0).then(|| format!("{more} more send too much")));
         let told = [
-            upgrade, reload, old, full, log, rows, elsewhere, tracked, store,
+            upgrade, reload, old, full, log, rows, elsewhere, tracked, store, aside,
         ];
         lines.extend(told.into_iter().flatten());
         lines.extend(troubles);
@@ -160,6 +167,7 @@ mod tests {
             is_reload_due: true,
             lost_rows: 8,
             tracking_trouble: Some("the disk is full".to_owned()),
+            tracking_set_aside: Some("/t.damaged".to_owned()),
         };
         let expected = [
             "a certificate of door ended 2 days ago",
@@ -179,6 +187,7 @@ mod tests {
             "9 lines of the log are lost on the way to syslog or the journal",
             "8 tracking rows are lost",
             "nothing is tracked at present: the disk is full",
+            "a damaged tracking store was set aside: look at its disk, then move /t.damaged away, or remove it",
             "a log does not go out at present: udp://192.0.2.1:514: refused",
             "there is no console",
             "the scanner clam does not answer at /x: gone",

@@ -452,16 +452,17 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let spool = Arc::clone(&shared.services.spool);
     let active = shared.services.active();
     let setup = Arc::clone(&active.setup);
+    let tracker = shared.services.journal.tracking.tracker().cloned();
     let look = move || {
         let stored = spool.count(&Filter::everything())?;
-        Ok((stored, storage::free(&setup.config)))
+        let set_aside = tracker.and_then(|tracker| tracker.set_aside());
+        Ok((stored, storage::free(&setup.config), set_aside))
     };
-    let (stored, free) = blocking(look).await?;
+    let (stored, free, set_aside) = blocking(look).await?;
     let pauses = pauses::rows(&shared).await?;
     let now = shared.services.clock.moment();
     let tracking = track::status(shared.services.journal.tracking.tracker());
     let scanners = scanners(&active).await;
-    let tracked = tracking.as_ref();
     let attention = Attention {
         oldest: stored.oldest.map(|oldest| now.line.since(oldest)),
         certificates: active.certificates_end(),
@@ -477,8 +478,9 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         absent: shared.absent().clone(),
         upgrade_refused: shared.upgrades.refused(),
         is_reload_due: shared.reload_due.load(Ordering::Relaxed),
-        lost_rows: tracked.map_or(0, |tracking| tracking.lost),
-        tracking_trouble: tracked.and_then(|tracking| tracking.trouble.clone()),
+        lost_rows: tracking.as_ref().map_or(0, |store| store.lost),
+        tracking_trouble: tracking.as_ref().and_then(|store| store.trouble.clone()),
+        tracking_set_aside: set_aside.map(|file| file.display().to_string()),
     };
     let alarms = alarm_lines(alarms, now);
     let config = &active.setup.config;

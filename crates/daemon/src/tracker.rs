@@ -227,6 +227,11 @@ impl Tracker {
         &self.shared.file
     }
 
+    /// A damaged file that was set aside, if it still lies there. May block.
+    pub(crate) fn set_aside(&self) -> Option<PathBuf> {
+        Some(beside(&self.shared.file, DAMAGED)).filter(|aside| aside.exists())
+    }
+
     /// Rows lost since the start.
     pub(crate) fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
