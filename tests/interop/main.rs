@@ -81,6 +81,7 @@ mod envelopes;
 mod five_minutes;
 mod forwarding;
 mod full_disk;
+mod full_logs;
 mod greylisting;
 mod guardian;
 mod half_closed;

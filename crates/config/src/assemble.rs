@@ -8,7 +8,10 @@ use std::time::Duration;
 use mail::{Domain, Host, Mailbox, Zone};
 use relay_policy::{DomainTable, NameMap, Rewriting};
 
-use crate::config::{Account, Auth, Control, Limits, Listener, Log, LogTarget, OpenTelemetry};
+use crate::config::{
+    Account, Auth, Control, Limits, Listener, Log, LogTarget, OpenTelemetry, ProtocolLog,
+    ProtocolLogTarget,
+};
 use crate::domains::Domains;
 use crate::option::{Opt, section_of};
 use crate::options::{
@@ -315,8 +318,10 @@ fn check_spool(settings: &mut Settings) {
     }
 }
 
-/// Octets that the log's file has at least.
+/// Octets that the log's file has at least; and for how many each log counts in the room of all.
 const LOG_SIZE_MIN: u64 = 1_000_000;
+/// So much above `spool.min_free`, where mail stops, the log's file stops.
+const LEFT_TO_MAIL: u64 = 64_000_000;
 
 /// Where logs go.
 fn logs(
@@ -348,6 +353,30 @@ fn logs(
     }
     let data_dir = data_dir(settings);
     protocol_logs::read(settings, own, &data_dir, zone, listeners);
+    let mail = settings.get(spool::MIN_FREE);
+    let default = mail.saturating_add(mail.min(LEFT_TO_MAIL));
+    own.min_free = settings.get(log::MIN_FREE).unwrap_or(default);
+    share_room(settings, own);
+}
+
+/// What all logs have together is enough for each, and no log has so much in the file to which it
+/// writes that giving up the others would be of no use.
+fn share_room(settings: &mut Settings, own: &mut Log) {
+    let Some(total) = own.total_size else { return };
+    let in_files = |log: &&mut ProtocolLog| log.target == ProtocolLogTarget::Files;
+    let mut protocol: Vec<_> = own.protocol.iter_mut().filter(in_files).collect();
+    let is_file = matches!(own.target, LogTarget::File(_));
+    let logs = (protocol.len() + usize::from(is_file)).max(1) as u64;
+    if total / logs < LOG_SIZE_MIN {
+        let message = "`total_size` in [log] is too small".to_owned();
+        settings.error_at(log::TOTAL_SIZE, message, "at least 1MB for each log");
+    }
+    // Half of a log's room is one file of the log, and a quarter one of a protocol log.
+    own.max_size = own.max_size.min(total / logs);
+    for log in &mut protocol {
+        let max_size = &mut log.settings.max_size;
+        *max_size = (*max_size).min(2 * (total / logs)).min(total);
+    }
 }
 
 /// `[opentelemetry]`; `None` where there is no such section, or where it is wrong.

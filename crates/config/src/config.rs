@@ -601,6 +601,10 @@ pub struct Log {
     pub target: LogTarget,
     /// Octets of its file and of the one before it.
     pub max_size: u64,
+    /// Octets free on the disk of its file below which nothing is written there.
+    pub min_free: u64,
+    /// Octets of the files of all logs together.
+    pub total_size: Option<u64>,
     /// Which SMTP dialogues are kept with what is tracked.
     pub transcript: Transcripts,
     /// What becomes of mail addresses there, in the other logs and in what is tracked.

@@ -1315,6 +1315,15 @@ section! {
         /// Octets of that file and of the one before it: at half of it, it becomes FILE.1, in place of
         /// an earlier one, so that the log never fills the disk where nobody moves it away.
         "max_size" MAX_SIZE: u64 = &values::SIZE, default(r#""1GB""#), fixed() => log.max_size;
+        /// Free octets of that file's disk below which no line is written to it: the last is left to
+        /// mail. Default: 64 MB more than `spool.min_free`, at most twice that.
+        "min_free" MIN_FREE: Option<u64> = &Optional(values::SIZE),
+            follows(|config| quoted(format_args!("{}B", config.log.min_free))), fixed();
+        /// Octets of the files of all logs together, this one and each `[log.NAME]`: beyond, the
+        /// oldest file goes, whichever log it is of; "off": as much as each log's own `max_size`
+        /// allows.
+        "total_size" TOTAL_SIZE: Option<u64> = &OrOff(values::SIZE), default(r#""off""#), fixed()
+            => log.total_size;
         /// Whether to write to standard output, when there is no file. Default: true, but for
         /// `journald = true`, as systemd gives standard output to the journal.
         "stdout" STDOUT: Option<bool> = &Optional(Flag), fixed();

@@ -55,6 +55,26 @@ fn sessions_of_some_listeners_alone() {
     assert_eq!((&*log.listeners[0], log.outbound), ("a", false));
 }
 
+/// What all have together is shared out, so that there is always a file to give up.
+#[test]
+fn no_log_has_more_in_one_file_than_its_part_of_the_room_of_all() {
+    let text = "[log]\nfile = \"/l\"\ntotal_size = \"12MB\"\n[log.x]\n[log.y]\nmax_size = \"2MB\"\n\
+                [log.z]\nformat = \"json\"\njournald = true\n";
+    let log = good(text).config.log;
+    assert_eq!(log.total_size, Some(12_000_000));
+    assert_eq!(log.max_size, 4_000_000);
+    let sizes: Vec<u64> = log
+        .protocol
+        .iter()
+        .map(|log| log.settings.max_size)
+        .collect();
+    assert_eq!(sizes, [8_000_000, 2_000_000, 1_000_000_000]);
+    let free = |text| good(text).config.log.min_free;
+    assert_eq!(free("spool.min_free = \"500MB\"\n"), 564_000_000);
+    assert_eq!(free("spool.min_free = \"10MB\"\n"), 20_000_000);
+    assert_eq!(free("log.min_free = \"3GB\"\n"), 3_000_000_000);
+}
+
 #[test]
 fn what_makes_no_sense_is_said() {
     for (text, said) in [
@@ -66,6 +86,10 @@ fn what_makes_no_sense_is_said() {
         ),
         ("[log.x]\nformat = \"odbc\"\n", "\"w3c\""),
         ("[log.x]\nmax_size = \"10kB\"\n", "at least 1MB"),
+        (
+            "[log]\ntotal_size = \"1MB\"\n[log.x]\n[log.y]\n",
+            "at least 1MB for each log",
+        ),
         ("[log.x]\nkeep = \"0s\"\n", "would keep nothing"),
         ("[log.\"../x\"]\n", "no name of a folder"),
         ("[log.x]\nprogram = \"a b\"\n", "one word"),

@@ -3,10 +3,11 @@
 //! well, for whoever looks at them through the control socket.
 //!
 //! Whoever reads the log may stand still for a while, but mail goes on: past a named number of
-//! waiting lines further ones are lost, as are those that a full disk does not take; they are
-//! counted, and the count is logged once there is room ([`lost_lines`]). Strings are written in quotes with controls escaped, so no CR, LF or ESC from
+//! waiting lines further ones are lost, as are those that a full disk does not take, or one of which
+//! the last is left to mail; they are counted, and the count is logged once there is room ([`lost_lines`]). Strings are written in quotes with controls escaped, so no CR, LF or ESC from
 //! a peer reaches a terminal or forges a line.
 
+mod ceiling;
 mod journald;
 mod recent;
 mod servers;
@@ -14,11 +15,11 @@ mod veiled;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use config::{Log, LogFormat, LogTarget};
 use privacy::Veil;
@@ -29,17 +30,23 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
+pub(crate) use self::ceiling::{HasLogFiles, LogFileFacts, ceiling};
 pub use self::journald::lost_entries;
 pub(crate) use self::journald::send_records;
 pub use self::recent::{Followed, Line, next, recent};
 pub use self::servers::lost_records;
 use self::veiled::Veiled;
+use crate::storage;
 
 /// Lines that may wait for the writing thread. Room for the places of all of them is taken at the start.
 const LINES_WAITING_MAX: usize = 32_768;
 /// How long the writing thread lets lines come together when it has written all that there were: a
 /// thread that is woken for each of them, and a call for each, cost more than the lines.
 const GATHERING: Duration = Duration::from_millis(5);
+/// How often the free room of the file's disk is looked at.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
+/// The last line that goes to a file of which the disk is left to mail.
+const NO_ROOM: &str = "no room: the log's file is not written";
 
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 /// Lines that came to the writing thread, and could not be written.
@@ -73,7 +80,39 @@ struct LogFile {
     octets: u64,
     /// That it may have; a device or a pipe has no such limit.
     octets_max: u64,
+    room: Room,
     reopened: Reopened,
+    files: Arc<OwnFiles>,
+}
+
+/// What is left of its disk.
+struct Room {
+    /// With less free nothing is written.
+    min_free: u64,
+    /// When it was asked last.
+    asked: Option<Instant>,
+    is_there: bool,
+    /// The line that says that there is none has yet to come.
+    is_announced: bool,
+}
+
+/// The file and the one before it.
+struct OwnFiles(PathBuf);
+
+impl OwnFiles {
+    fn before(&self) -> PathBuf {
+        let mut before = self.0.as_os_str().to_owned();
+        before.push(".1");
+        before.into()
+    }
+}
+
+impl HasLogFiles for OwnFiles {
+    fn log_files(&self) -> Vec<LogFileFacts> {
+        let current = ceiling::facts_of(self.0.clone(), true);
+        let before = ceiling::facts_of(self.before(), false);
+        current.into_iter().chain(before).collect()
+    }
 }
 
 /// Where the next file is put for the thread that writes.
@@ -84,17 +123,27 @@ struct Reopened {
 }
 
 impl LogFile {
-    /// With half of `max_size` octets for it, and half for the one before it.
-    fn open(path: &Path, max_size: u64) -> io::Result<Self> {
+    /// With half of `max_size` octets for it, and half for the one before it; where less than
+    /// `min_free` are free on its disk, nothing is written.
+    fn open(path: &Path, max_size: u64, min_free: u64) -> io::Result<Self> {
         let file = append_to(path)?;
         let facts = file.metadata()?;
+        let (octets_max, min_free) = match facts.is_file() {
+            true => (max_size / 2, min_free),
+            false => (u64::MAX, 0),
+        };
+        let files = Arc::new(OwnFiles(path.into()));
+        ceiling().count(&files);
         Ok(Self {
             octets: facts.len(),
-            octets_max: if facts.is_file() {
-                max_size / 2
-            } else {
-                u64::MAX
+            octets_max,
+            room: Room {
+                min_free,
+                asked: None,
+                is_there: true,
+                is_announced: false,
             },
+            files,
             file: BufWriter::with_capacity(BUFFER_OCTETS, file),
             reopened: Reopened {
                 path: path.into(),
@@ -117,9 +166,7 @@ impl LogFile {
     /// be, is no more. It may be that only this makes room on the disk for what is said next.
     fn turn(&mut self) -> io::Result<()> {
         let path = &self.reopened.path;
-        let mut before = path.as_os_str().to_owned();
-        before.push(".1");
-        let moved = match std::fs::rename(path, &before) {
+        let moved = match std::fs::rename(path, self.files.before()) {
             // Somebody has moved it away, and did not say so.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             moved => moved,
@@ -134,6 +181,46 @@ impl LogFile {
         }
         Ok(())
     }
+}
+
+impl Room {
+    /// Whether this line may be written to the file at this path.
+    fn takes(&mut self, path: &Path, line: &[u8]) -> bool {
+        if self.min_free == 0 {
+            return true;
+        }
+        if self
+            .asked
+            .is_none_or(|asked| asked.elapsed() >= ROOM_INTERVAL)
+        {
+            self.look(path);
+        }
+        // That it is not written is written.
+        let announces = self.is_announced && contains(line, NO_ROOM.as_bytes());
+        self.is_announced &= !announces;
+        self.is_there || announces
+    }
+
+    fn look(&mut self, path: &Path) {
+        self.asked = Some(Instant::now());
+        // Somebody may have moved it away.
+        let free = storage::free_at(path).or_else(|| storage::free_at(path.parent()?));
+        let was_there = self.is_there;
+        self.is_there = free.is_none_or(|free| free >= self.min_free);
+        let file = path.display();
+        match (was_there, self.is_there) {
+            (true, false) => {
+                self.is_announced = true;
+                tracing::error!(%file, free, "no room: the log's file is not written");
+            }
+            (false, true) => tracing::info!(%file, "the log's file is written again"),
+            (true, true) | (false, false) => {}
+        }
+    }
+}
+
+fn contains(line: &[u8], words: &[u8]) -> bool {
+    line.windows(words.len()).any(|part| part == words)
 }
 
 impl Reopened {
@@ -161,11 +248,15 @@ impl Write for LogFile {
         if let Some(next) = self.reopened.take() {
             self.go_on_in(next);
         }
+        if !self.room.takes(&self.reopened.path, line) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if self.octets > 0 && self.octets + line.len() as u64 > self.octets_max {
             self.turn()?;
         }
         let written = self.file.write(line)?;
         self.octets += written as u64;
+        ceiling().wrote(written as u64);
         Ok(written)
     }
 
@@ -220,6 +311,7 @@ impl Drop for Guard {
 /// The file cannot be opened for appending, or there are no threads.
 pub fn start(level: LevelFilter, config: &Log, veil: Option<Arc<Veil>>) -> io::Result<Guard> {
     let format = config.format;
+    ceiling().set(config.total_size);
     let mut layers = Vec::new();
     let sink: Option<Box<dyn Write + Send>> = match &config.target {
         LogTarget::Stdout => {
@@ -227,7 +319,7 @@ pub fn start(level: LevelFilter, config: &Log, veil: Option<Arc<Veil>>) -> io::R
             Some(Box::new(Gathered(stdout)))
         }
         LogTarget::File(path) => {
-            let sink = LogFile::open(path, config.max_size)?;
+            let sink = LogFile::open(path, config.max_size, config.min_free)?;
             FILE.get_or_init(|| sink.reopened.clone());
             Some(Box::new(Gathered(sink)))
         }
@@ -285,7 +377,7 @@ mod tests {
         let path = folder.path().join("gatepost.log");
         let before = folder.path().join("gatepost.log.1");
         fs::write(&path, "line 0\n").unwrap();
-        let mut log = LogFile::open(&path, 30).unwrap();
+        let mut log = LogFile::open(&path, 30, 0).unwrap();
         for number in 1..8 {
             log.write_all(format!("line {number}\n").as_bytes())
                 .unwrap();
@@ -315,7 +407,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gatepost.log");
         fs::write(&path, "line 0\n").unwrap();
-        let mut log = LogFile::open(&path, 30).unwrap();
+        let mut log = LogFile::open(&path, 30, 0).unwrap();
         log.file = BufWriter::new(append_to(Path::new("/dev/full")).unwrap());
         for number in 1..5 {
             log.write_all(format!("line {number}\n").as_bytes())
@@ -337,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_device_takes_all() {
-        let mut log = LogFile::open(Path::new("/dev/null"), 2).unwrap();
+        let mut log = LogFile::open(Path::new("/dev/null"), 2, u64::MAX).unwrap();
         for _ in 0..3 {
             log.write_all(b"a line\n").unwrap();
         }

@@ -7,10 +7,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use mail::Timestamp;
 use privacy::Veil;
@@ -18,6 +18,7 @@ use protocol_log::{EvenClock, Period, Settings, maillog};
 
 use super::{Entry, files};
 use crate::clock;
+use crate::log::{HasLogFiles, LogFileFacts, ceiling};
 
 /// Octets that are gathered before they are written.
 const GATHERED_MAX: usize = 64 << 10;
@@ -34,6 +35,7 @@ pub(super) struct Writer {
     settings: Arc<Settings>,
     computer: Arc<str>,
     lost: Arc<AtomicU64>,
+    folder: Arc<Folder>,
     open: Option<Open>,
     /// Whole lines that are still to be written.
     gathered: String,
@@ -50,6 +52,36 @@ pub(super) struct Writer {
     resting_until: Option<Instant>,
 }
 
+/// What lies in the folder, as all logs together see it.
+struct Folder {
+    settings: Arc<Settings>,
+    /// The file that is written to.
+    current: Mutex<String>,
+}
+
+impl Folder {
+    fn set_current(&self, name: &str) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        name.clone_into(&mut current);
+    }
+}
+
+impl HasLogFiles for Folder {
+    fn log_files(&self) -> Vec<LogFileFacts> {
+        let directory = &self.settings.directory;
+        let mut found = files::list(directory).unwrap_or_default();
+        found.retain(|file| self.settings.is_ours(&file.name));
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = found.into_iter().map(|file| LogFileFacts {
+            written: UNIX_EPOCH + Duration::from_millis(file.written.as_millis()),
+            octets: file.octets,
+            is_current: file.name == *current,
+            path: directory.join(&file.name),
+        });
+        facts.collect()
+    }
+}
+
 /// The file that is written to.
 struct Open {
     name: String,
@@ -63,7 +95,13 @@ struct Open {
 impl Writer {
     pub(super) fn new(settings: Arc<Settings>, computer: Arc<str>, lost: Arc<AtomicU64>) -> Self {
         let began = Instant::now();
+        let folder = Arc::new(Folder {
+            settings: Arc::clone(&settings),
+            current: Mutex::default(),
+        });
+        ceiling().count(&folder);
         Self {
+            folder,
             settings,
             computer,
             lost,
@@ -158,6 +196,8 @@ impl Writer {
         let period = settings.period(at);
         let fits = |name: &str| settings.fits(&files::start_of(&directory.join(name)));
         let name = settings.file_name(&period, sizes, fits);
+        // From now on nobody gives it up.
+        self.folder.set_current(&name);
         let file = files::append_to(&directory.join(&name))?;
         let octets = file.metadata()?.len();
         if octets == 0 || settings.repeat_header {
@@ -179,15 +219,17 @@ impl Writer {
         let lines = std::mem::take(&mut self.lines);
         let Some(open) = &mut self.open else { return };
         let written = files::append(&mut open.file, open.octets, text.as_bytes());
-        open.octets += text.len() as u64;
-        self.since_sweep += text.len() as u64;
+        let octets = text.len() as u64;
+        open.octets += octets;
+        self.since_sweep += octets;
         self.gathered = text;
         self.gathered.clear();
         if let Err(error) = written {
             self.lost.fetch_add(lines, Ordering::Relaxed);
-            self.rest(&error);
-        } else if self.since_sweep >= self.settings.sweep_after()
-            || self.swept.elapsed() >= SWEEP_INTERVAL
+            return self.rest(&error);
+        }
+        ceiling().wrote(octets);
+        if self.since_sweep >= self.settings.sweep_after() || self.swept.elapsed() >= SWEEP_INTERVAL
         {
             self.sweep_in_time();
         }
