@@ -39,9 +39,19 @@ where
 
     /// The one put back last, to be used by the caller alone.
     pub(super) fn take(&self, key: &K) -> Option<C> {
+        self.take_where(|k, _| k == key)
+    }
+
+    /// The same, of those that are meant.
+    pub(super) fn take_where(&self, is_meant: impl Fn(&K, &C) -> bool) -> Option<C> {
         let mut state = lock(&self.state);
-        let at = state.idle.iter().rposition(|(k, ..)| k == key)?;
+        let at = state.idle.iter().rposition(|(k, c, _)| is_meant(k, c))?;
         Some(state.idle.remove(at).1)
+    }
+
+    /// Closes all of them.
+    pub(super) fn clear(&self) {
+        lock(&self.state).idle.clear();
     }
 
     /// Puts one back that works. When there are too many, the oldest is closed.

@@ -70,13 +70,14 @@ impl Scanners {
             let learn_secret = read(learning.and_then(|learning| learning.secret.as_ref()));
             match secret.and_then(|secret| Ok((secret, learn_secret?))) {
                 Ok((secret, learn_secret)) => {
+                    let parallel = settings.parallel as usize;
                     let one = One {
                         settings: Arc::clone(settings),
                         secret,
                         learn_secret,
-                        turns: Semaphore::new(settings.parallel as usize),
+                        turns: Semaphore::new(parallel),
                         waiting: AtomicUsize::new(0),
-                        places: Places::new(&settings.addresses, Arc::clone(resolver)),
+                        places: Places::new(&settings.addresses, parallel, Arc::clone(resolver)),
                     };
                     by_name.insert(Arc::clone(&settings.name), one);
                 }
@@ -289,7 +290,11 @@ impl One {
         content: &Arc<dyn Content>,
     ) -> Result<Heard, Trouble> {
         // A kept connection may have been closed by the other side since.
-        while let Some(Idle { socket, past, .. }) = self.places.kept(place) {
+        let client = match question {
+            Question::Milter(about) => Some(about.facts),
+            Question::Subject(_) | Question::Policy(..) => None,
+        };
+        while let Some(Idle { socket, past }) = self.places.kept(place, client) {
             match self.hold(place, (socket, past), question, content).await {
                 Err(Trouble {
                     is_unheard: true, ..
@@ -320,7 +325,7 @@ impl One {
             Question::Subject(subject) => self.exchange(place, asked, subject, content).await?,
             Question::Policy(request, subject) => Policy::new(request, subject).into(),
             Question::Milter(about) => {
-                let end = milters::hold(&mut socket, about, content, past.agreed).await;
+                let end = milters::hold(&mut *socket, about, content, past.agreed).await;
                 if end.kept.is_some() {
                     let (agreed, asked) = (end.kept, 0);
                     self.places.keep(place, socket, Past { agreed, asked });
@@ -332,7 +337,7 @@ impl One {
                 });
             }
         };
-        let answer = conversation::hold(&mut socket, &mut exchange, content).await?;
+        let answer = conversation::hold(&mut *socket, &mut exchange, content).await?;
         if exchange.is_reusable() {
             let agreed = None;
             self.places.keep(place, socket, Past { agreed, asked });
@@ -348,7 +353,7 @@ impl One {
         let mut socket = self.places.connect(place).await?;
         let mut exchange = Exchange::from(AskOptions::new(&self.service(place)));
         let nothing: Arc<dyn Content> = Arc::new(InMemory(Vec::new()));
-        let answer = conversation::hold(&mut socket, &mut exchange, &nothing).await;
+        let answer = conversation::hold(&mut *socket, &mut exchange, &nothing).await;
         match answer.map_err(|trouble| trouble.why)? {
             Answer::Options(options) => self.places.learned(place, options),
             _ => return Err("it answers OPTIONS by something else".to_owned()),
@@ -374,7 +379,7 @@ impl One {
         let mut socket = self.places.connect(place).await.ok()?;
         let mut exchange = Exchange::from(Clamd::new(clamd::Command::Version));
         let nothing: Arc<dyn Content> = Arc::new(InMemory(Vec::new()));
-        let answer = conversation::hold(&mut socket, &mut exchange, &nothing).await;
+        let answer = conversation::hold(&mut *socket, &mut exchange, &nothing).await;
         let Ok(Answer::Version(version)) = answer else {
             return None;
         };

@@ -26,6 +26,10 @@ const MODIFICATIONS_LEN_MAX: usize = 4 << 20;
 /// So much is written at once.
 const OUTPUT_ENOUGH: usize = 64 << 10;
 
+/// Fields that are told before the first of them is answered: their answers fit into any socket's
+/// buffer, so that neither side waits for the other to read.
+const FIELDS_AHEAD_MAX: usize = 100;
+
 /// One milter asked about one message: see the [crate] for how it is driven.
 pub struct Conversation<'a> {
     facts: &'a Facts,
@@ -40,6 +44,10 @@ pub struct Conversation<'a> {
     position: Position,
     /// The step whose answer is awaited.
     awaited: Option<Step>,
+    /// How many answers are due to it: several fields of a header are told at once.
+    due: usize,
+    /// How many were due since the last time that none was.
+    ahead: usize,
     reader: PacketReader,
     output: Vec<u8>,
     answers: u32,
@@ -48,9 +56,8 @@ pub struct Conversation<'a> {
     answer: Answer,
     /// The milter knows of a message that has not ended for it.
     is_in_message: bool,
-    /// It had nothing against the message at its end. libmilter takes no other client on a
-    /// connection but then: behind every other answer it passes over what we say, and is silent.
-    is_at_rest: bool,
+    /// How it let the message pass at its end.
+    passed: Option<Passed>,
     ended: Option<Result<(), Fault>>,
 }
 
@@ -87,17 +94,44 @@ pub enum Wants {
     Nothing,
 }
 
+/// How a milter lets a message pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// It has nothing against it. libmilter takes another client on a connection only then: behind
+    /// every other answer it passes over what we say of one, and is silent.
+    Continued,
+    /// It accepts it. Another message of the same client may follow.
+    Accepted,
+}
+
 /// A connection to a milter that takes another message. It belongs to its socket, and what was agreed
 /// upon goes on: nobody answers a second offer on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept(Negotiated);
+#[derive(Debug, Clone)]
+pub struct Kept {
+    negotiated: Negotiated,
+    /// Of whom it was told, with the message before.
+    facts: Facts,
+    takes_others: bool,
+}
+
+impl Kept {
+    /// Whether it was told of this client already, so that a message may follow at once.
+    pub fn knows(&self, facts: &Facts) -> bool {
+        self.facts.is_same_client(facts)
+    }
+
+    /// Whether it takes messages of other clients.
+    pub fn takes_others(&self) -> bool {
+        self.takes_others
+    }
+}
 
 /// How a conversation ended.
 #[derive(Debug)]
 pub struct End {
     /// What the milter says, or what broke.
     pub answer: Result<Answer, Fault>,
-    /// To be written before the connection is kept or closed; nothing when it broke.
+    /// To be written before the connection is closed; nothing when it is kept, or broke.
     pub output: Vec<u8>,
     /// What the next conversation on this connection begins with; nothing: close it.
     pub kept: Option<Kept>,
@@ -108,7 +142,8 @@ pub struct End {
 
 impl<'a> Conversation<'a> {
     /// Asks about a message as milters before this one have made it. `kept` is what the connection's
-    /// last conversation ended with; nothing on a new one. `body_max` is the longest body, in
+    /// last conversation ended with, which knows the client or takes others; nothing on a new one.
+    /// `body_max` is the longest body, in
     /// octets, that it may put in the place of another.
     pub fn new(
         facts: &'a Facts,
@@ -116,20 +151,28 @@ impl<'a> Conversation<'a> {
         body_max: usize,
         kept: Option<Kept>,
     ) -> Self {
+        let mut output = Vec::new();
+        let position = match &kept {
+            None => Position::Negotiation,
+            Some(kept) if kept.knows(facts) => Position::Mail,
+            Some(_) => {
+                packet(&mut output, b'K', &[]);
+                Position::Connect
+            }
+        };
         Self {
             facts,
             message,
             body_max,
-            position: match kept {
-                Some(_) => Position::Connect,
-                None => Position::Negotiation,
-            },
+            position,
             is_kept: kept.is_some(),
-            negotiated: kept.map(|kept| kept.0),
+            negotiated: kept.map(|kept| kept.negotiated),
             is_heard: false,
             awaited: None,
+            due: 0,
+            ahead: 0,
             reader: PacketReader::default(),
-            output: Vec::new(),
+            output,
             answers: 0,
             modified: 0,
             answer: Answer {
@@ -139,7 +182,7 @@ impl<'a> Conversation<'a> {
                 quarantine: None,
             },
             is_in_message: false,
-            is_at_rest: false,
+            passed: None,
             ended: None,
         }
     }
@@ -147,7 +190,7 @@ impl<'a> Conversation<'a> {
     /// What is to be done now; to be asked again whenever it is done.
     pub fn wants(&mut self) -> Wants {
         while self.ended.is_none()
-            && self.awaited.is_none()
+            && (self.awaited.is_none() || self.tells_ahead())
             && self.position != Position::Body
             && self.output.len() < OUTPUT_ENOUGH
         {
@@ -162,6 +205,12 @@ impl<'a> Conversation<'a> {
         } else {
             Wants::Body
         }
+    }
+
+    /// Whether more than one answer may come before the milter waits for us: to fields that were told
+    /// at once, and at the end of the message, where changes come before the verdict.
+    pub fn awaits_several(&self) -> bool {
+        self.due > 1 || self.awaited == Some(Step::EndOfMessage)
     }
 
     /// What is to be written. Remove what was written.
@@ -239,10 +288,16 @@ impl<'a> Conversation<'a> {
     /// used again. Called before that, it gives the conversation up.
     pub fn end(mut self, keep: bool) -> End {
         self.on_closed();
-        let is_sound = self.ended == Some(Ok(())) && self.is_at_rest && self.reader.is_empty();
+        let is_sound = self.ended == Some(Ok(())) && self.reader.is_empty();
+        let passed = self.passed.filter(|_| keep && is_sound);
         let kept = self
             .negotiated
-            .filter(|terms| keep && is_sound && terms.can_be_kept());
+            .zip(passed)
+            .map(|(negotiated, passed)| Kept {
+                takes_others: passed == Passed::Continued && negotiated.takes_others(),
+                negotiated,
+                facts: self.facts.clone(),
+            });
         let mut output = Vec::new();
         let answer = match self.ended {
             Some(Err(fault)) => Err(fault),
@@ -250,7 +305,9 @@ impl<'a> Conversation<'a> {
                 if self.is_in_message {
                     packet(&mut output, b'A', &[]);
                 }
-                packet(&mut output, if kept.is_some() { b'K' } else { b'Q' }, &[]);
+                if kept.is_none() {
+                    packet(&mut output, b'Q', &[]);
+                }
                 Ok(self.answer)
             }
         };
@@ -258,7 +315,7 @@ impl<'a> Conversation<'a> {
             is_stale: self.is_kept && !self.is_heard && matches!(answer, Err(Fault::Closed(_))),
             answer,
             output,
-            kept: kept.map(Kept),
+            kept,
         }
     }
 
@@ -277,7 +334,20 @@ impl<'a> Conversation<'a> {
             .negotiated
             .as_ref()
             .is_none_or(|terms| terms.answers(step));
-        self.awaited = is_due.then_some(step);
+        if is_due {
+            self.awaited = Some(step);
+            self.due += 1;
+            self.ahead += 1;
+        }
+    }
+
+    /// Whether a field may follow before those before it are answered. A header is one thing to a
+    /// milter, whose fields it gathers, and one that has made up its mind passes over the rest; a
+    /// recipient or a body behind a refusal is another matter, and waits.
+    fn tells_ahead(&self) -> bool {
+        self.awaited == Some(Step::Field)
+            && matches!(self.position, Position::Field(_))
+            && self.ahead < FIELDS_AHEAD_MAX
     }
 }
 
@@ -289,7 +359,7 @@ impl Conversation<'_> {
         match self.position {
             Position::Negotiation => {
                 negotiation::offer(&mut self.output);
-                self.awaited = Some(Step::Negotiation);
+                self.await_answer(Step::Negotiation);
                 self.position = Position::Connect;
             }
             Position::Connect => {
@@ -448,7 +518,7 @@ impl Conversation<'_> {
         match (self.awaited, response) {
             (Some(Step::Negotiation), Response::Negotiated) => {
                 self.negotiated = Some(Negotiated::read(data)?);
-                self.awaited = None;
+                self.on_answered();
             }
             // From a thread of its own, and late.
             (None, Response::Progress) => {}
@@ -460,6 +530,20 @@ impl Conversation<'_> {
             (Some(step), _) => return Err(Fault::OutOfPlace(what, step)),
         }
         Ok(true)
+    }
+
+    fn on_passed(&mut self, step: Step, passed: Passed) {
+        if step == Step::EndOfMessage {
+            self.passed = Some(passed);
+        }
+    }
+
+    fn on_answered(&mut self) {
+        self.due -= 1;
+        if self.due == 0 {
+            self.awaited = None;
+            self.ahead = 0;
+        }
     }
 
     fn on_response(&mut self, step: Step, response: Response, size: usize) -> Result<(), Fault> {
@@ -475,15 +559,18 @@ impl Conversation<'_> {
                 return self.within_bounds();
             }
             Response::Body(piece) => return self.on_body(&piece),
-            Response::Continue => self.is_at_rest = step == Step::EndOfMessage,
+            Response::Continue => self.on_passed(step, Passed::Continued),
             Response::Skip => self.skip(step),
-            Response::Accept => self.finish(Verdict::Accept),
+            Response::Accept => {
+                self.on_passed(step, Passed::Accepted);
+                self.finish(Verdict::Accept);
+            }
             Response::Discard => self.finish(Verdict::Discard),
             Response::Fail => return Err(Fault::AsksForFailure),
             Response::Refuse(reply) => self.on_refused(step, reply),
             Response::Shutdown(reply) => self.finish(Verdict::Refuse(reply)),
         }
-        self.awaited = None;
+        self.on_answered();
         if step == Step::EndOfMessage {
             self.is_in_message = false;
             self.ended.get_or_insert(Ok(()));

@@ -28,6 +28,17 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether a milter that was told of this client need not be told of the other's.
+    pub(crate) fn is_same_client(&self, other: &Self) -> bool {
+        self.client == other.client
+            && self.hello == other.hello
+            && self.client_name == other.client_name
+            && self.mechanism == other.mechanism
+            && self.host == other.host
+            && self.software == other.software
+            && self.macros == other.macros
+    }
+
     /// The client's name, or its address in brackets where it has none that is confirmed.
     pub(crate) fn client_name(&self) -> String {
         match &self.client_name {

@@ -11,14 +11,17 @@
 //!
 //! 1. Make an [`Edited`] of the message, or of its beginning with the whole header. How long that is
 //!    says the same scan that our own trace goes by (`message::HeaderScan::header_len`).
-//! 2. For each milter take a kept connection with its [`Kept`], or make one, and begin
-//!    [`Conversation::new`]. Then ask [`Conversation::wants`] until it wants nothing:
+//! 2. For each milter take a kept connection whose [`Kept`] knows the client, else one that takes
+//!    others, or make one, and begin [`Conversation::new`]. Then ask [`Conversation::wants`] until it
+//!    wants nothing:
 //!    - [`Wants::Write`]: write [`Conversation::output`] and clear it, within the milter's time-out.
 //!      When that fails, [`Conversation::on_closed`].
 //!    - [`Wants::Read`]: read once and give it to [`Conversation::receive`]; at the end of the stream
 //!      [`Conversation::on_closed`]. Each wait has the milter's time-out, after which
-//!      [`Conversation::on_time_out`]; a milter that asks for more time sends octets, so the wait
-//!      begins anew. All waits together need a limit as well.
+//!      [`Conversation::on_time_out`]. Where [`Conversation::awaits_several`], over TCP, what comes is to
+//!      be acknowledged at once (`TCP_QUICKACK`): libmilter has each answer wait for that. A milter that
+//!      asks for more time sends octets, so the wait begins anew. All waits together need a limit as
+//!      well.
 //!    - [`Wants::Body`]: give [`Conversation::body`] what follows, up to [`BODY_PIECE_MAX`] octets at
 //!      once, from [`Edited::new_body`] if there is one and else from what came, behind
 //!      [`Edited::body_start`]. An empty piece ends it.
@@ -34,6 +37,8 @@
 //!
 //! The header's size is the caller's to bound. libmilter takes another client on a connection only
 //! behind a message against which it had nothing: opendkim, which ends each with "accept", never does.
+//! Another message of the same client it takes behind both, as MTAs have all messages of a session on
+//! one connection; so a milter is told of a client once where messages follow each other.
 //! Commands that nobody knows belong to no message, so milters are not told of them.
 //!
 //! # Where it differs from Postfix

@@ -7,7 +7,7 @@ use crate::step::{MacroStage, Step};
 /// The version that is offered. An older one in the answer is taken, down to [`VERSION_MIN`].
 const VERSION: u32 = 6;
 const VERSION_MIN: u32 = 2;
-/// From here on a connection can be used again.
+/// From here on a connection can be used again for another client.
 const VERSION_OF_KEEPING: u32 = 6;
 /// From here on DATA is told.
 const VERSION_OF_DATA: u32 = 4;
@@ -101,7 +101,8 @@ impl Negotiated {
         self.steps & LEADING_SPACE != 0
     }
 
-    pub(crate) fn can_be_kept(&self) -> bool {
+    /// Whether another client may follow on the connection.
+    pub(crate) fn takes_others(&self) -> bool {
         self.version >= VERSION_OF_KEEPING
     }
 

@@ -172,7 +172,8 @@ fn an_old_version_is_taken_without_what_it_does_not_know() {
     for version in 2..=6 {
         let played = played(version, 0, None, yes);
         assert_eq!(played.commands.contains('T'), version >= 4, "{version}");
-        assert_eq!(played.end.kept.is_some(), version == 6, "{version}");
+        let takes_others = played.end.kept.map(|kept| kept.takes_others());
+        assert_eq!(takes_others, Some(version == 6), "{version}");
         assert!(played.end.answer.is_ok());
     }
     for version in [0, 1, 7, u32::MAX] {
@@ -187,23 +188,46 @@ fn an_old_version_is_taken_without_what_it_does_not_know() {
 #[test]
 fn a_kept_connection_goes_on_with_what_was_agreed_upon() {
     let first = played(6, 0x2, None, yes);
-    assert_eq!(first.end.output, packet(b'K', b""));
-    let second = played(6, 0, first.end.kept, yes);
-    assert_eq!(second.commands, "DCDMDRDRDTLDNBDE");
+    assert!(first.end.output.is_empty());
+    let kept = first.end.kept.expect("a connection");
+    // Of the same client it has heard.
+    let second = played(6, 0, Some(kept.clone()), yes);
+    assert_eq!(second.commands, "DMDRDRDTLDNBDE");
+    let mut other = facts();
+    other.client.peer.set_port(40_001);
+    assert!(kept.knows(&facts()) && !kept.knows(&other) && kept.takes_others());
+    let message = edited(MESSAGE);
+    let third = played_about(&other, &message, &[], Some(kept.clone()), yes);
+    assert_eq!(third.commands, "KDCDMDRDRDTLDNBDE");
+    assert!(third.end.kept.expect("a connection").knows(&other));
 
     let dead = played(6, 0, second.end.kept.clone(), |_| None);
     assert!(dead.end.is_stale);
-    assert_eq!(dead.end.answer, Err(Fault::Closed(Step::Connect)));
+    assert_eq!(dead.end.answer, Err(Fault::Closed(Step::Mail)));
     // Whoever has answered was there, and whoever is slow is as well.
     let late = played(6, 0, second.end.kept.clone(), |command| match command {
-        b'C' => yes(command),
+        b'M' => yes(command),
         _ => None,
     });
     assert!(!late.end.is_stale);
-    assert_eq!(late.end.answer, Err(Fault::Closed(Step::Mail)));
+    assert_eq!(late.end.answer, Err(Fault::Closed(Step::Rcpt)));
     let slow = played(6, 0, second.end.kept, |_| Some(vec![]));
     assert!(!slow.end.is_stale);
-    assert_eq!(slow.end.answer, Err(Fault::TimedOut(Step::Connect)));
+    assert_eq!(slow.end.answer, Err(Fault::TimedOut(Step::Mail)));
+}
+
+/// libmilter passes over another client behind a message that was accepted, and says nothing.
+#[test]
+fn behind_a_message_that_was_accepted_only_one_of_the_same_client_follows() {
+    for (said, takes_others) in [(b'a', Some(false)), (b'c', Some(true)), (b'r', None)] {
+        let played = played(6, 0, None, |command| match command {
+            b'E' => Some(packet(said, b"")),
+            other => yes(other),
+        });
+        let kept = played.end.kept;
+        assert_eq!(kept.as_ref().map(Kept::takes_others), takes_others);
+        assert!(kept.is_none_or(|kept| kept.knows(&facts())));
+    }
 }
 
 #[test]
@@ -215,8 +239,9 @@ fn a_message_is_broken_off_where_its_end_was_not_told() {
         (b'R', b'd', "AQ"),
         (b'N', b'4', "AQ"),
         (b'B', b'a', "AQ"),
-        (b'E', b'a', "Q"),
-        (b'E', b'c', "K"),
+        (b'E', b'r', "Q"),
+        (b'E', b'a', ""),
+        (b'E', b'c', ""),
     ] {
         let played = played(6, 0, None, |command| match command == step {
             true => Some(packet(answer, b"")),
@@ -397,6 +422,39 @@ fn a_field_is_cut_to_what_a_milter_can_read() {
     let played = played_about(&facts(), &message, &negotiated(6, 0), None, yes);
     assert_eq!(played.data(b'L').len(), 65_535);
     assert!(played.end.answer.is_ok());
+}
+
+/// A milter answers each of them, and may have enough, or have made up its mind, at any.
+#[test]
+fn fields_of_a_header_are_told_at_once_and_each_is_answered() {
+    let text = format!("{}\r\nBody.\r\n", "X: y\r\n".repeat(250));
+    let (facts, message) = (facts(), edited(&text));
+    let told = |answer: &dyn Fn(usize) -> u8| {
+        let mut answered = 0;
+        let played = played_about(&facts, &message, &negotiated(6, 0), None, |command| {
+            if command != b'L' {
+                return yes(command);
+            }
+            answered += 1;
+            Some(packet(answer(answered), b""))
+        });
+        (played.commands.matches('L').count(), answered, played)
+    };
+    let (told_of, answered, played) = told(&|_| b'c');
+    assert_eq!((told_of, answered), (250, 250));
+    assert!(played.end.kept.is_some());
+    // What was told before is answered all the same.
+    let (told_of, answered, played) = told(&|number| if number == 1 { b's' } else { b'c' });
+    assert_eq!((told_of, answered), (100, 100));
+    assert!(played.commands.ends_with("LDNBDE"), "{}", played.commands);
+    assert!(played.end.kept.is_some());
+    // A verdict ends it, whatever is still due.
+    let (_, answered, played) = told(&|number| if number == 120 { b'r' } else { b'c' });
+    assert_eq!(answered, 120);
+    assert!(played.commands.ends_with('L'), "{}", played.commands);
+    let answer = played.end.answer.expect("an answer");
+    assert!(matches!(answer.verdict, Verdict::Refuse(_)));
+    assert!(played.end.kept.is_none());
 }
 
 /// What a milter says more than it is asked would be taken for the answer to the next step.

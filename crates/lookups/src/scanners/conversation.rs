@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ::scanner::{Answer, Content, Exchange, Fault, Wants};
 use tls::plain;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 
 /// Octets that are put together before they are written: one system call for most messages.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
@@ -14,9 +15,21 @@ const WRITTEN_AT_ONCE: usize = 64 << 10;
 const READ_AT_ONCE: usize = 16 << 10;
 
 /// Both directions of a connection.
-pub(super) trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send {}
+pub(super) trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send {
+    /// What comes next is acknowledged at once. A program that answers by several writes and does not
+    /// ask for TCP_NODELAY has all but the first of them wait for that, forty milliseconds by default.
+    fn acknowledge_at_once(&self);
+}
 
-impl<T: AsyncRead + AsyncWrite + AsFd + Unpin + Send> Socket for T {}
+impl Socket for TcpStream {
+    fn acknowledge_at_once(&self) {
+        let _slower_at_worst = self.set_quickack(true);
+    }
+}
+
+impl Socket for UnixStream {
+    fn acknowledge_at_once(&self) {}
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -115,7 +128,7 @@ impl Source<'_> {
 }
 
 /// A piece of a content; what is on disk is read where that may take its time. `piece` is a buffer to
-/// use again.
+/// use again. It is asked for an octet more than there are, so that it is seen where there are more.
 pub(super) async fn piece_of(
     content: &Arc<dyn Content>,
     at: u64,
@@ -123,7 +136,9 @@ pub(super) async fn piece_of(
     most: usize,
 ) -> io::Result<Vec<u8>> {
     let content = Arc::clone(content);
-    piece.resize(most, 0);
+    let left = content.size().saturating_sub(at);
+    let left = usize::try_from(left).unwrap_or(usize::MAX);
+    piece.resize(most.min(left.saturating_add(1)), 0);
     let is_in_memory = content.is_in_memory();
     let read = move || {
         let read = content.read_at(at, &mut piece)?;

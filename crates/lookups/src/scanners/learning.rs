@@ -98,7 +98,7 @@ impl One {
     ) -> Result<Learned, String> {
         let asked = async {
             let mut socket = Places::connect_to(address, self.places.resolver()).await?;
-            let answer = conversation::hold(&mut socket, &mut question, content).await;
+            let answer = conversation::hold(&mut *socket, &mut question, content).await;
             answer.map_err(|trouble| trouble.why)
         };
         let within = self.settings.timeout;

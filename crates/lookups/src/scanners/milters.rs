@@ -44,17 +44,22 @@ pub(super) async fn hold(
                     conversation.on_closed();
                 }
             }
-            Wants::Read => match socket.read(&mut buffer).await {
-                Ok(octets) if octets > 0 => conversation.receive(&buffer[..octets]),
-                Ok(_) | Err(_) => conversation.on_closed(),
-            },
+            Wants::Read => {
+                if conversation.awaits_several() {
+                    // libmilter writes each answer by itself.
+                    socket.acknowledge_at_once();
+                }
+                match socket.read(&mut buffer).await {
+                    Ok(octets) if octets > 0 => conversation.receive(&buffer[..octets]),
+                    Ok(_) | Err(_) => conversation.on_closed(),
+                }
+            }
             Wants::Body => body.give(&mut conversation).await,
         }
     }
-    let mut end = conversation.end(true);
-    if socket.write_all(&end.output).await.is_err() {
-        end.kept = None;
-    }
+    let end = conversation.end(true);
+    // Whoever does not hear it sees the end of the connection.
+    let _heard = socket.write_all(&end.output).await;
     end
 }
 

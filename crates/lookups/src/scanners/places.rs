@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::scanner::IcapOptions;
 use config::ScannerAddress;
-use milter::Kept;
+use milter::Facts;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tls::plain;
 use tokio::net::UnixStream;
@@ -13,19 +13,18 @@ use tokio::time::Instant;
 
 use super::conversation::Socket;
 use crate::dial;
+use crate::kept::Kept;
 use crate::resolver::Resolver;
 
 /// For how long an address that failed is left alone.
 const REST: Duration = Duration::from_secs(5);
 /// After so many messages in a row that were not answered an address counts as one that failed.
 const STUMBLES_MAX: u32 = 3;
-/// Connections that are kept to one address while nobody asks.
-const IDLE_MAX: usize = 8;
 /// For how long at most what an ICAP service said of itself is believed.
 const OPTIONS_TIME: Duration = Duration::from_secs(3600);
 /// For how long what a ClamAV says of itself is believed.
 const VERSION_TIME: Duration = Duration::from_secs(60);
-/// For how long one is kept.
+/// For how long a connection is kept while nobody asks on it.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
 pub(super) struct Places {
@@ -36,15 +35,31 @@ pub(super) struct Places {
 struct Place {
     address: ScannerAddress,
     state: Mutex<PlaceNow>,
+    /// As many as messages are looked at side by side: they come in bursts, as many at a time as the
+    /// disk has made safe at a time, and each of them would have to connect, and to agree upon terms.
+    idle: Kept<(), Idle>,
 }
 
 /// What was done on a connection, where the next question depends on it.
 #[derive(Default)]
 pub(super) struct Past {
     /// What was agreed upon with a milter.
-    pub agreed: Option<Kept>,
+    pub agreed: Option<milter::Kept>,
     /// Questions that were asked on it.
     pub asked: u32,
+}
+
+impl Past {
+    /// Whether a message of this client may follow, where it is a milter's, and else any question;
+    /// `at_once`: without a word about the client before it.
+    fn takes(&self, client: Option<&Facts>, at_once: bool) -> bool {
+        match (&self.agreed, client) {
+            (Some(kept), Some(client)) if at_once => kept.knows(client),
+            (Some(kept), Some(_)) => kept.takes_others(),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
 }
 
 /// A connection that waits for the next message.
@@ -52,12 +67,10 @@ pub(super) struct Idle {
     pub socket: Box<dyn Socket>,
     /// What was done on it.
     pub past: Past,
-    since: Instant,
 }
 
 #[derive(Default)]
 struct PlaceNow {
-    idle: Vec<Idle>,
     /// Why it failed last, and until when it is left alone; `None`: it answers.
     trouble: Option<(String, Instant)>,
     asked: u64,
@@ -110,10 +123,16 @@ pub struct Version {
 }
 
 impl Places {
-    pub(super) fn new(addresses: &[ScannerAddress], resolver: Arc<Resolver>) -> Self {
+    /// At each of these so many messages are looked at side by side.
+    pub(super) fn new(
+        addresses: &[ScannerAddress],
+        parallel: usize,
+        resolver: Arc<Resolver>,
+    ) -> Self {
         let place = |address: &ScannerAddress| Place {
             address: address.clone(),
             state: Mutex::default(),
+            idle: Kept::new(parallel, IDLE_TIME),
         };
         Self {
             all: addresses.iter().map(place).collect(),
@@ -171,7 +190,7 @@ impl Places {
         let place = &self.all[place];
         let mut now = place.now();
         now.failed += 1;
-        now.idle.clear();
+        place.idle.clear();
         let was_well = now.trouble.is_none();
         now.trouble = Some((why.to_owned(), Instant::now() + REST));
         drop(now);
@@ -199,15 +218,14 @@ impl Places {
     }
 
     /// A connection that was kept, and on which nothing came since: neither its end, nor an answer that
-    /// nobody waits for and that would be taken for the one to the next question.
-    pub(super) fn kept(&self, place: usize) -> Option<Idle> {
-        let mut now = self.all[place].now();
-        while let Some(idle) = now.idle.pop() {
-            if idle.since.elapsed() >= IDLE_TIME {
-                // The others are older still.
-                now.idle.clear();
-            } else if is_quiet(&*idle.socket) {
-                return Some(idle);
+    /// nobody waits for and that would be taken for the one to the next question. A milter is asked
+    /// about this client.
+    pub(super) fn kept(&self, place: usize, client: Option<&Facts>) -> Option<Idle> {
+        let idle = &self.all[place].idle;
+        let take = |at_once| idle.take_where(|(), one| one.past.takes(client, at_once));
+        while let Some(one) = take(true).or_else(|| take(false)) {
+            if is_quiet(&*one.socket) {
+                return Some(one);
             }
         }
         None
@@ -215,14 +233,7 @@ impl Places {
 
     /// Keeps a connection for the next message.
     pub(super) fn keep(&self, place: usize, socket: Box<dyn Socket>, past: Past) {
-        let mut now = self.all[place].now();
-        if now.idle.len() < IDLE_MAX {
-            now.idle.push(Idle {
-                socket,
-                past,
-                since: Instant::now(),
-            });
-        }
+        self.all[place].idle.keep((), Idle { socket, past });
     }
 
     /// What the ICAP service there is, where that is known and still so.

@@ -79,7 +79,9 @@ impl<'a> Line<'a> {
         edited: &mut Edited<'_>,
         message: &str,
     ) -> Result<Answer, Fault> {
-        let (mut stream, kept) = match self.kept.take() {
+        let kept = self.kept.take();
+        let kept = kept.filter(|(_, kept)| kept.knows(facts) || kept.takes_others());
+        let (mut stream, kept) = match kept {
             Some((stream, kept)) => (stream, Some(kept)),
             None => {
                 self.made += 1;
