@@ -134,13 +134,9 @@ impl Guardian {
         verdict
     }
 
-    /// Whether a message that begins now would be postponed, whoever it is for. Counts nothing.
-    pub fn begin(
-        &mut self,
-        rules: &GuardianRules,
-        sender: &Sender,
-        now: Timestamp,
-    ) -> Option<Over> {
+    /// Whether a message that begins now would be postponed, whoever it is for, and of whom an episode
+    /// begins with that. Counts nothing.
+    pub fn begin(&mut self, rules: &GuardianRules, sender: &Sender, now: Timestamp) -> Verdict {
         let least = Tally::message(1, 0);
         let subjects = sender.subjects();
         // Whoever sent nothing yet is over nothing, and needs no record.
@@ -152,7 +148,7 @@ impl Guardian {
         let postponed: Vec<Over> = over
             .filter(|over| over.reaction.value == Reaction::Postpone)
             .collect();
-        self.verdict(postponed.into_iter(), now).over
+        self.verdict(postponed.into_iter(), now)
     }
 
     /// Counts so many recipients that were refused for good; gives of whom an episode begins with it.

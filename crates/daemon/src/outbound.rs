@@ -45,8 +45,9 @@ pub(crate) fn begin(
     };
     let active = services.active();
     let (rules, now) = (rules(&active), services.clock.line());
-    let over = services.guardian.counts().begin(rules, &sender, now);
-    over.map_or(Ok(()), |over| {
+    let verdict = services.guardian.counts().begin(rules, &sender, now);
+    warn(services, &active, &verdict.begun, id);
+    verdict.over.map_or(Ok(()), |over| {
         services.journal.sent_too_much(id, &over);
         Err(over.turn_away())
     })

@@ -107,17 +107,20 @@ fn what_is_postponed_comes_again_and_does_not_count() {
     let mut guardian = Guardian::default();
     let (ann, one) = (sender("ann"), ["a@x.test"]);
     for _ in 0..2 {
-        assert_eq!(guardian.begin(&rules, &ann, NOW), None);
+        assert_eq!(guardian.begin(&rules, &ann, NOW), Verdict::default());
         assert_eq!(guardian.judge(&rules, &ann, &one, NOW), Verdict::default());
     }
-    for _ in 0..5 {
-        let over = guardian.begin(&rules, &ann, NOW).unwrap();
+    for told in [1, 0, 0, 0, 0] {
+        let Verdict { over, begun } = guardian.begin(&rules, &ann, NOW);
+        assert_eq!(begun.len(), told, "the postmaster is told once");
+        let over = over.unwrap();
         let expected = "3 messages of user ann in 1 h, more than 2 (gatepost.toml:7)";
         assert_eq!(over.to_string(), expected);
         let verdict = guardian.judge(&rules, &ann, &one, NOW);
         assert_eq!(verdict.over, Some(over));
     }
-    assert_eq!(guardian.begin(&rules, &ann, NOW + HOUR), None);
+    let later = guardian.begin(&rules, &ann, NOW + HOUR);
+    assert_eq!(later, Verdict::default());
 }
 
 /// Who is over nothing by its own usual may be so by that of a day.
