@@ -280,6 +280,93 @@ fn badmail_is_kept_for_its_age_and_then_dropped() {
     assert_eq!(relay.status().expect("a status")["queue"]["dropped"], 1);
 }
 
+/// The queue id in a line of the log.
+fn id_in(line: &str) -> String {
+    let line: Value = serde_json::from_str(line).expect("a line of JSON");
+    line["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn badmail_is_looked_into_sent_again_and_purged() {
+    let network = Network::new();
+    let server = refusing(&network);
+    let known = format!(
+        "[domain.\"known.test\"]\nroute = \"{}\"\nrecipients = [\"bob@known.test\"]\n",
+        server.route()
+    );
+    let queue = "retry = [\"1s\"]\nndr.strangers = \"badmail\"\n";
+    let (relay, home) = relay_with_home(&server.route(), &format!("{queue}{known}"));
+    submit_badmail(&relay, "lost");
+    let notice = relay.wait_for_log(&["held as badmail", "gone@hosted.test", "nobody here"]);
+    let notice = id_in(&notice);
+    let view = |id: &str| relay.command(&["queue", "view", id]);
+    let shown = view(&notice).expect_code(0).out;
+    for line in [
+        "to        gone@hosted.test\n",
+        "held as   badmail: 550 5.1.1 nobody here\n",
+        "Auto-Submitted: auto-replied\n",
+        "bob@hosted.test",
+        "message/delivery-status",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    // What a stranger wrote drives no terminal, and no part of it is more than text.
+    let hostile = "Subject: =?utf-8?q?a=1b[2Jb?=\r\nContent-Type: text/html\r\n\r\n\
+                   <script>alert(1)</script><p>shown \u{1b}[31mred</p>\r\n";
+    let stranger = relay.network.stranger();
+    let to = ["bob@known.test"];
+    submit(stranger, relay.address(), "ann@home.test", &to, hostile);
+    let stranger = relay.wait_for_log(&["held as badmail", "bob@known.test", "nobody here"]);
+    let stranger = id_in(&stranger);
+    let shown = view(&stranger).expect_code(0).out;
+    assert!(shown.contains("Subject: a\\x1b[2Jb\n"), "{shown}");
+    assert!(shown.contains("| shown \\x1b[31mred"), "{shown}");
+    assert!(
+        !shown.contains(['\u{1b}', '<']) || !shown.contains("script"),
+        "{shown}"
+    );
+    let rows = relay.command(&["--json", "queue", "view", &stranger]);
+    let rows: Value = serde_json::from_str(&rows.expect_code(0).out).expect("JSON");
+    assert_eq!(rows["recipients"][0]["to"], "bob@known.test");
+    assert_eq!(rows["recipients"][0]["rule"], Value::Null);
+    // What is held for another reason is not shown so.
+    relay.command(&["queue", "pause"]).expect_code(0);
+    submit_to(&relay, "eve@hosted.test", "waiting");
+    let waiting = relay.queue();
+    let waiting = waiting.iter().find(|row| row["to"] == "eve@hosted.test");
+    let waiting = waiting.and_then(|row| row["id"].as_str()).expect("a row");
+    for _ in 0..2 {
+        let refused = view(waiting);
+        assert_eq!(refused.code, 1, "{}", refused.text());
+        assert!(refused.err.contains("is not badmail"), "{}", refused.err);
+        relay
+            .command(&["queue", "hold", "to:eve@hosted.test"])
+            .expect_code(0);
+    }
+    relay
+        .command(&["queue", "delete", "to:eve@hosted.test", "--yes"])
+        .expect_code(0);
+    relay.command(&["queue", "resume"]).expect_code(0);
+    // Its server takes it by now.
+    let config = std::fs::read_to_string(relay.config()).expect("a configuration");
+    let hosted = format!("[domain.\"hosted.test\"]\nroute = \"{}\"", server.route());
+    let moved = format!("[domain.\"hosted.test\"]\nroute = \"{}\"", home.route());
+    relay.write_whole_config(&config.replace(&hosted, &moved));
+    relay.command(&["reload"]).expect_code(0);
+    let filter = format!("id:{notice}");
+    let again = relay.command(&["queue", "release", &filter, "state:badmail"]);
+    assert_eq!(again.expect_code(0).out.trim(), "release: 1 recipients");
+    let came = home.wait_where("the notice", |got| got.to == ["gone@hosted.test"]);
+    assert_is_report(&taken_apart(&came));
+    let purge = ["queue", "delete", "state:badmail"];
+    assert_eq!(relay.command(&purge).code, 2, "it asks first");
+    let purged = relay.command(&[&purge[..], &["--yes"]].concat());
+    assert_eq!(purged.expect_code(0).out.trim(), "delete: 1 recipients");
+    relay.wait_until_empty();
+    assert_eq!(view(&stranger).code, 1);
+    assert_eq!(home.count(), 1, "nobody is told");
+}
+
 #[test]
 fn the_oldest_badmail_makes_room_when_there_is_too_much() {
     let network = Network::new();

@@ -13,6 +13,7 @@ use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::program::{Ran, feed, limited, need_root, path_of, run};
 use crate::relay::{Relay, binary};
+use crate::server::{Conduct, RecordingServer};
 use crate::wait::{seconds, until_true};
 
 const USERS: [(&str, &str); 3] = [
@@ -280,6 +281,61 @@ fn what_has_yet_to_be_screened_is_not_among_what_a_page_would_release() {
     let counted = setup.relay.command(&["queue", "count"]).expect_code(0).out;
     let expected = "1 messages: 0 recipients wait, 1 are held, 1 of them yet to be screened";
     assert_eq!(counted.trim(), expected);
+}
+
+#[test]
+fn a_message_that_is_badmail_is_looked_into_from_its_page() {
+    let network = Network::new();
+    let conduct = Conduct {
+        at_recipient: |_| Some("550 5.1.1 <nobody> here"),
+        ..Conduct::default()
+    };
+    let server = RecordingServer::start_with(network.mail_server(), conduct);
+    let address = network.free_port(network.relay());
+    let settings = format!(
+        "[console]\nbind = \"{address}\"\n[queue]\nndr.strangers = \"badmail\"\n\
+         [domain.\"known.test\"]\nroute = \"{}\"\nrecipients = [\"bob@known.test\"]\n",
+        server.route()
+    );
+    let setup = Setup::with(Relay::prepare(network, &settings), address);
+    let mut client = Dialogue::ready(setup.relay.network.stranger(), setup.relay.address());
+    let text = message("<b>lost</b>");
+    let taken = client.submit("ann@client.test", &["bob@known.test"], &text);
+    assert_eq!(taken.code, 250, "{}", taken.text());
+    setup.relay.wait_for_log(&["held as badmail"]);
+    let id = setup.relay.queue()[0]["id"].as_str().map(str::to_owned);
+    let id = id.expect("an id");
+    let operator = setup.sign_in("operator");
+    let path = format!("/badmail/{id}");
+    let link = format!("href=\"{path}\"");
+    let page = setup.page(&format!("/message/{id}"), &operator);
+    assert!(page.contains(&link), "{page}");
+    let shown = setup.page(&path, &operator);
+    for words in [
+        "&#60;b&#62;lost&#60;/b&#62;",
+        "550 5.1.1 &#60;nobody&#62; here",
+        "do=release",
+        "do=delete",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    let shown = setup.page(&path, &setup.sign_in("viewer"));
+    assert!(
+        shown.contains("lost") && !shown.contains("do=delete"),
+        "{shown}"
+    );
+    // What an operator holds for himself is not shown.
+    let filter = format!("id:{id}");
+    for verb in ["release", "hold"] {
+        setup.relay.command(&["queue", "pause"]).expect_code(0);
+        setup
+            .relay
+            .command(&["queue", verb, &filter])
+            .expect_code(0);
+    }
+    assert_eq!(status(&setup.page(&path, &operator)), 404);
+    let page = setup.page(&format!("/message/{id}"), &operator);
+    assert!(page.contains("held") && !page.contains(&link), "{page}");
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/sessions", get(show(pages::sessions)))
         .route("/quarantine", get(show(pages::quarantine)))
         .route("/quarantine/{id}", get(show(pages::held_message)))
+        .route("/badmail/{id}", get(show(pages::badmail)))
         .route(
             "/diagnose",
             get(show(pages::check)).post(pages::check_message),

@@ -27,7 +27,7 @@ pub(crate) use self::logs::logs;
 pub(crate) use self::message::{message, transcripts};
 pub(crate) use self::operations::{operation, operations};
 pub(crate) use self::overview::overview;
-pub(crate) use self::quarantine::{held_message, quarantine};
+pub(crate) use self::quarantine::{badmail, held_message, quarantine};
 pub(crate) use self::queues::queues;
 pub(crate) use self::sessions::sessions;
 pub(crate) use self::tracking::{download as tracking_download, tracking};

@@ -7,6 +7,7 @@ mod console;
 mod diagnose;
 mod greylist;
 mod guardian;
+mod held;
 mod log_lines;
 mod observed;
 mod quarantine;
@@ -42,6 +43,7 @@ pub use self::greylist::{
 pub use self::guardian::{
     GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
 };
+pub use self::held::{HeldField, HeldMessage, HeldPart, HeldRow, HeldText, UnreadPart};
 pub use self::log_lines::{
     LogEvent, LogField, LogLine, LogQuery, ProtocolLogQuery, ProtocolLogRow, ProtocolLogTail,
 };
@@ -51,8 +53,7 @@ pub use self::observed::{
 pub use self::quarantine::{
     LearnedResult, LearnedRow, LinkedMessage, QuarantineChange, QuarantineCount, QuarantineDigest,
     QuarantineLearned, QuarantineLesson, QuarantinePage, QuarantineReleased, QuarantineReport,
-    QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText,
-    ReleaseLinkToken, TaughtAs, UnreadPart,
+    ReleaseLinkToken, TaughtAs,
 };
 pub use self::track::{
     Trace, TraceChange, TraceQuery, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow,

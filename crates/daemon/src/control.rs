@@ -10,6 +10,7 @@ mod diagnose;
 mod events;
 mod greylist;
 mod guardian;
+mod held_message;
 mod in_process;
 mod learning;
 mod linked;
@@ -288,9 +289,14 @@ fn with_strangers(routes: Routes) -> Routes {
         )
 }
 
-/// What screening holds.
+/// What screening holds, and what could go nowhere.
 fn with_quarantine(routes: Routes) -> Routes {
     routes
+        .get(
+            "/v1/badmail/{id}",
+            "What is in a message that is held as badmail, as text that is safe to show",
+            held_message::badmail,
+        )
         .get(
             "/v1/quarantine",
             "Recipients for whom screening holds a message, oldest message first",
@@ -309,7 +315,7 @@ fn with_quarantine(routes: Routes) -> Routes {
         .get(
             "/v1/quarantine/{id}",
             "What is in one of the messages, as text that is safe to show",
-            quarantine::show,
+            held_message::quarantined,
         )
         .post(
             "/v1/quarantine/release",

@@ -730,6 +730,11 @@ pub enum QueueVerb {
         /// The queue id.
         id: String,
     },
+    /// Show what is in a message that is held as badmail: why, header, parts and texts, all as text.
+    View {
+        /// The queue id.
+        id: String,
+    },
     /// Show the sites to which mail goes or waits: connections, pace, and why nothing goes there.
     Shape,
     /// Let nothing go out for a while: to a site, or at all. Mail is taken in as ever.

@@ -19,6 +19,7 @@ mod doctor;
 mod exit;
 mod greylist;
 mod guardian;
+mod held_message;
 mod import_commands;
 mod init;
 mod log_test_syslog;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use daemon::Remote;
 use daemon::api::{
-    OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReleased,
-    QuarantineReport, QuarantineRow, QuarantinedMessage, TaughtAs, Verb,
+    HeldRow, OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReleased,
+    QuarantineReport, TaughtAs, Verb,
 };
 
 use self::lessons::Lessons;
@@ -13,14 +13,14 @@ use self::lessons::Lessons;
 use crate::cli::{Cli, QuarantineVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
-use crate::{machine, output, queue_commands, status};
+use crate::{held_message, machine, output, queue_commands, status};
 
 /// `gatepost quarantine ...`
 pub fn run(cli: &Cli, verb: &QuarantineVerb) -> Outcome {
     let remote = status::remote(cli);
     match verb {
         QuarantineVerb::List { selection, limit } => list(cli, &remote, &selection.text(), *limit),
-        QuarantineVerb::Show { id } => show(cli, &remote, id),
+        QuarantineVerb::Show { id } => held_message::show(cli, &remote, "quarantine", id),
         QuarantineVerb::Report(selection) => report(cli, &remote, &selection.text()),
         QuarantineVerb::Digest => digest(cli, &remote),
         QuarantineVerb::Release {
@@ -135,8 +135,7 @@ fn carry_out(
 fn release_without_attachments(cli: &Cli, remote: &Remote, filters: &[String]) -> Outcome {
     let (mut released, mut failed) = (Vec::new(), 0);
     for filter in filters {
-        let page =
-            |after: Option<&QuarantineRow>, wanted| quarantined(remote, filter, after, wanted);
+        let page = |after: Option<&HeldRow>, wanted| quarantined(remote, filter, after, wanted);
         let (mut rows, _) = output::pages(usize::MAX, page, |row| &row.id)?;
         rows.dedup_by(|one, next| one.id == next.id);
         for row in rows {
@@ -176,7 +175,7 @@ fn release_without_attachments(cli: &Cli, remote: &Remote, filters: &[String]) -
 
 fn list(cli: &Cli, remote: &Remote, filter: &str, limit: usize) -> Outcome {
     let limit = if limit == 0 { usize::MAX } else { limit };
-    let page = |after: Option<&QuarantineRow>, wanted| quarantined(remote, filter, after, wanted);
+    let page = |after: Option<&HeldRow>, wanted| quarantined(remote, filter, after, wanted);
     let (rows, has_more) = output::pages(limit, page, |row| &row.id)?;
     if has_more {
         eprintln!("the first {limit} messages; --limit 0 lists all, `quarantine report` counts");
@@ -199,9 +198,9 @@ fn list(cli: &Cli, remote: &Remote, filter: &str, limit: usize) -> Outcome {
 fn quarantined(
     remote: &Remote,
     filter: &str,
-    after: Option<&QuarantineRow>,
+    after: Option<&HeldRow>,
     wanted: usize,
-) -> Result<Vec<QuarantineRow>, Failure> {
+) -> Result<Vec<HeldRow>, Failure> {
     let filter = output::percent_encoded(filter);
     let mut path = format!("/v1/quarantine?filter={filter}&limit={wanted}");
     if let Some(last) = after {
@@ -210,7 +209,7 @@ fn quarantined(
     Ok(remote.get(&path)?)
 }
 
-fn cells(row: &QuarantineRow) -> Vec<String> {
+fn cells(row: &HeldRow) -> Vec<String> {
     vec![
         row.id.clone(),
         age(row.age_seconds),
@@ -229,73 +228,6 @@ fn age(seconds: u64) -> String {
     let unit = units.into_iter().find(|(span, _)| seconds >= *span);
     let (span, unit) = unit.unwrap_or((1, "s"));
     format!("{}{unit}", seconds / span)
-}
-
-fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
-    let path = format!("/v1/quarantine/{}", output::percent_encoded(id));
-    let shown: QuarantinedMessage = remote.get(&path)?;
-    if cli.json {
-        return output::json(&shown);
-    }
-    for line in lines(&shown) {
-        say!("{}", mail::escaped(&line).to_string().trim_end());
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// All of a message, line by line.
-fn lines(shown: &QuarantinedMessage) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(first) = shown.recipients.first() {
-        lines.push(format!("id        {}", first.id));
-        lines.push(format!("from      <{}>", first.from));
-        lines.push(format!("arrived   {}", first.arrived));
-        lines.push(format!("size      {} octets", first.size));
-    }
-    for row in &shown.recipients {
-        let rule = row.rule.as_deref().unwrap_or("no rule");
-        lines.push(format!("to        {}", row.to));
-        lines.push(format!("held by   {rule}: {}", row.reason));
-    }
-    lines.push(String::new());
-    let fields = shown.fields.iter();
-    lines.extend(fields.map(|field| format!("{}: {}", field.name, field.value)));
-    lines.push(String::new());
-    for part in &shown.parts {
-        let names: Vec<String> = part.names.iter().map(|name| format!("{name:?}")).collect();
-        let names = match names.is_empty() {
-            true => "without a name".to_owned(),
-            false => names.join(" or "),
-        };
-        let encrypted = if part.is_encrypted { ", encrypted" } else { "" };
-        let (place, kind, size, declared) = (&part.place, &part.kind, part.size, &part.declared);
-        let said = if declared.is_empty() {
-            "nothing"
-        } else {
-            declared
-        };
-        lines.push(format!(
-            "part {place}: {names}, {kind}{encrypted}, {size} octets, said to be {said}"
-        ));
-    }
-    for unread in &shown.unread {
-        let place = match unread.place.is_empty() {
-            true => "message",
-            false => &unread.place,
-        };
-        lines.push(format!("not looked into: {place}: {}", unread.why));
-    }
-    for text in &shown.texts {
-        let html = if text.is_html { " (from HTML)" } else { "" };
-        lines.push(String::new());
-        lines.push(format!("text {}{html}", text.place));
-        lines.extend(text.lines.iter().map(|line| format!("| {line}")));
-    }
-    if shown.is_cut {
-        lines.push(String::new());
-        lines.push("there is more than is shown".to_owned());
-    }
-    lines
 }
 
 fn report(cli: &Cli, remote: &Remote, filter: &str) -> Outcome {

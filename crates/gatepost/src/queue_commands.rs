@@ -11,7 +11,7 @@ use daemon::api::{Counted, PauseChange, PauseRow, QueueRow, ResumeChange, Resume
 use crate::cli::{Cli, OperationVerb, QueueVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
-use crate::{machine, output, status};
+use crate::{held_message, machine, output, status};
 
 /// Rows shown before a destructive verb asks.
 const SAMPLE_ROWS: usize = 5;
@@ -23,6 +23,7 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
         QueueVerb::List { selection, limit } => list(cli, &remote, &selection.text(), *limit),
         QueueVerb::Count(selection) => count(cli, &remote, &selection.text()),
         QueueVerb::Show { id } => show(cli, &remote, id),
+        QueueVerb::View { id } => held_message::show(cli, &remote, "badmail", id),
         QueueVerb::Shape => shape(cli, &remote),
         QueueVerb::Pause {
             site,

@@ -124,7 +124,7 @@ assert call("get", "/v1/queue/shape", 200, after=shape[0]["site"]) == []
 assert len(call("get", "/v1/queue/shape", 200)) == 1
 rates = call("get", "/v1/rates", 200)
 assert rates["step_seconds"] == 60 and len(rates["received"]) == 60, rates
-assert sum(rates["received"]) == 2 and sum(rates["refused"]) == 1, rates
+assert sum(rates["received"]) == 3 and sum(rates["refused"]) == 1, rates
 [why] = rates["why_refused"]
 assert why["status"] == "550 5.7.1" and why["count"] == 1 and why["place"], why
 assert len(call("get", "/v1/rates", 200, **{"for": "24h"})["queued"]) == 96
@@ -190,6 +190,12 @@ assert shown["recipients"][0]["subject"] == "kept", shown
 call("get", "/v1/quarantine/{id}", 404, id=row["id"])
 report = call("get", "/v1/quarantine/report", 200, filter="")
 assert report["rules"] == [{"name": "eve's", "count": 1}], report
+[bad] = call("get", "/v1/queue", 200, filter="state:badmail")
+shown = call("get", "/v1/badmail/{id}", 200, id=bad["id"])
+assert shown["recipients"][0]["reason"] == bad["last_reply"] and shown["fields"], shown
+call("get", "/v1/badmail/{id}", 404, id=quarantined["id"])
+call("get", "/v1/badmail/{id}", 400, id="none")
+call("get", "/v1/quarantine/{id}", 404, id=bad["id"])
 named = {"filter": "id:" + row["id"], "by": "root"}
 without = "/v1/quarantine/{id}/release-without-attachments"
 refused = call("post", without, 409, {"filter": "", "by": "root"}, id=quarantined["id"])

@@ -1,8 +1,8 @@
 //! Acts on what screening holds.
 
 use daemon::api::{
-    LearnedResult, OperationRow, QuarantineChange, QuarantineLearned, QuarantineLesson,
-    QuarantineReleased, QuarantineReport, QuarantineRow, TaughtAs,
+    HeldRow, LearnedResult, OperationRow, QuarantineChange, QuarantineLearned, QuarantineLesson,
+    QuarantineReleased, QuarantineReport, TaughtAs,
 };
 
 use super::{Done, Plan, REASON, written};
@@ -19,7 +19,7 @@ pub(super) async fn plan(cx: &Cx, word: &str) -> Result<Plan, Trouble> {
     let path = address("/v1/quarantine/report", &[("filter", filter)]);
     let report: QuarantineReport = cx.api.get(&path).await?;
     let path = address("/v1/quarantine", &[("filter", filter), ("limit", SAMPLE)]);
-    let rows: Vec<QuarantineRow> = cx.api.get(&path).await?;
+    let rows: Vec<HeldRow> = cx.api.get(&path).await?;
     let sample: Vec<String> = rows.iter().map(sampled).collect();
     let (verb, name, says) = match word {
         "let-go" => (
@@ -48,7 +48,7 @@ pub(super) async fn plan(cx: &Cx, word: &str) -> Result<Plan, Trouble> {
     })
 }
 
-fn sampled(row: &QuarantineRow) -> String {
+fn sampled(row: &HeldRow) -> String {
     let from = if row.from.is_empty() { "<>" } else { &row.from };
     format!("{from} to {}: {} ({})", row.to, row.subject, row.reason)
 }

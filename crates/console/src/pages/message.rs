@@ -1,7 +1,7 @@
 //! One message: its recipients, its life, what was said about it.
 
 use askama::Template;
-use daemon::api::{QueueRow, Trace, TracedMessage, TrackRow, TranscriptRow};
+use daemon::api::{Counted, QueueRow, Trace, TracedMessage, TrackRow, TranscriptRow};
 
 use crate::cx::{Cx, address};
 use crate::page::{Page, Section};
@@ -25,6 +25,8 @@ struct Life {
     id: String,
     about: Option<String>,
     facts: Vec<(&'static str, String)>,
+    /// What is in it can be looked at.
+    is_badmail: bool,
     waiting: Vec<Recipient>,
     happened: Vec<Event>,
 }
@@ -79,8 +81,10 @@ async fn life(cx: &Cx, traced: TracedMessage) -> Result<Life, Trouble> {
     let filter = format!("id:{}", traced.id);
     let path = address("/v1/queue", &[("filter", &filter)]);
     let waiting: Vec<QueueRow> = cx.api.get(&path).await?;
+    let is_held = waiting.iter().any(|row| row.state == "held");
     let may_act = cx.may(Role::Operator);
     Ok(Life {
+        is_badmail: is_held && is_badmail(cx, &filter).await?,
         facts: facts(&traced.rows),
         waiting: (waiting.into_iter())
             .map(|row| recipient(row, may_act))
@@ -89,6 +93,13 @@ async fn life(cx: &Cx, traced: TracedMessage) -> Result<Life, Trouble> {
         id: traced.id,
         about: traced.about,
     })
+}
+
+async fn is_badmail(cx: &Cx, filter: &str) -> Result<bool, Trouble> {
+    let filter = format!("{filter} state:badmail");
+    let path = address("/v1/queue/count", &[("filter", &filter)]);
+    let counted: Counted = cx.api.get(&path).await?;
+    Ok(counted.held > 0)
 }
 
 /// What is known of the message itself: each fact as the first row has it that knows it.

@@ -1,9 +1,7 @@
 //! What screening holds.
 
 use askama::Template;
-use daemon::api::{
-    QuarantineCount, QuarantinePage, QuarantineReport, QuarantineRow, QuarantinedMessage,
-};
+use daemon::api::{HeldMessage, HeldRow, QuarantineCount, QuarantinePage, QuarantineReport};
 
 use crate::cx::{Cx, address};
 use crate::page::{Page, Section, may_act};
@@ -26,7 +24,7 @@ struct Quarantine {
     report: QuarantineReport,
     /// By what there are how many.
     counts: [(&'static str, Vec<QuarantineCount>); 3],
-    rows: Vec<QuarantineRow>,
+    rows: Vec<HeldRow>,
     next: Option<String>,
     is_first: bool,
     acts: Vec<(&'static str, String)>,
@@ -79,16 +77,36 @@ pub(crate) async fn quarantine(cx: Cx) -> Result<Page, Trouble> {
 #[template(path = "held.html")]
 struct Held {
     id: String,
-    message: QuarantinedMessage,
+    message: HeldMessage,
     subject: String,
     acts: Vec<(&'static str, String)>,
+}
+
+/// `GET /badmail/ID`
+pub(crate) async fn badmail(cx: Cx) -> Result<Page, Trouble> {
+    let id = cx.place("id").to_owned();
+    let path = format!("/v1/badmail/{}", words::encoded(&id));
+    let message: HeldMessage = cx.api.get(&path).await?;
+    let filter = format!("id:{id} state:badmail");
+    let act = |verb| (verb, address("/act", &[("do", verb), ("filter", &filter)]));
+    let subject = message.recipients.first();
+    let page = Held {
+        acts: match may_act(&cx) {
+            true => vec![act("release"), act("delete")],
+            false => Vec::new(),
+        },
+        subject: subject.map_or_else(String::new, |row| row.subject.clone()),
+        message,
+        id,
+    };
+    Page::still(Section::Queues, "Badmail", &page)
 }
 
 /// `GET /quarantine/ID`
 pub(crate) async fn held_message(cx: Cx) -> Result<Page, Trouble> {
     let id = cx.place("id").to_owned();
     let path = format!("/v1/quarantine/{}", words::encoded(&id));
-    let message: QuarantinedMessage = cx.api.get(&path).await?;
+    let message: HeldMessage = cx.api.get(&path).await?;
     let filter = format!("id:{id}");
     let all = |word, verb| (verb, address("/act", &[("do", word), ("filter", &filter)]));
     let one = |word, verb| (verb, address("/act", &[("do", word), ("id", &id)]));

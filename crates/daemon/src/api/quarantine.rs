@@ -1,102 +1,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::HeldRow;
+
 /// A page of what screening holds: the answer to `GET /v1/quarantine/page`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantinePage {
     /// What was found.
-    pub rows: Vec<QuarantineRow>,
+    pub rows: Vec<HeldRow>,
     /// Where to go on (`after`); `null` when there is nothing more. A page may be short, or empty,
     /// and there may be more all the same: a question takes only so much of the disk's time.
     pub next: Option<String>,
-}
-
-/// One recipient for whom screening holds a message: `GET /v1/quarantine`. What others wrote has no
-/// control characters any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct QuarantineRow {
-    /// The message's queue id.
-    pub id: String,
-    /// MAIL FROM, nothing for `<>`.
-    pub from: String,
-    /// The address of the recipient.
-    pub to: String,
-    /// The subject of the message, decoded.
-    pub subject: String,
-    /// Octets of the message.
-    pub size: u64,
-    /// When it came, RFC 3339.
-    pub arrived: String,
-    /// For how many seconds it has been held.
-    pub age_seconds: u64,
-    /// The rule that holds it; nothing where that was no rule.
-    pub rule: Option<String>,
-    /// What the rule found, and its line of the configuration.
-    pub reason: String,
-}
-
-/// What is in a message that screening holds: `GET /v1/quarantine/ID`. All of it is text without
-/// control characters, which can be shown as it is, and bounded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct QuarantinedMessage {
-    /// Its recipients that are held.
-    pub recipients: Vec<QuarantineRow>,
-    /// The fields of its header, decoded, in their order.
-    pub fields: Vec<QuarantinedField>,
-    /// Its parts and attachments, and what is in those, in their order.
-    pub parts: Vec<QuarantinedPart>,
-    /// What could not be looked into.
-    pub unread: Vec<UnreadPart>,
-    /// Its texts.
-    pub texts: Vec<QuarantinedText>,
-    /// Whether there is more than is shown.
-    pub is_cut: bool,
-}
-
-/// A field of a header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct QuarantinedField {
-    /// Its name.
-    pub name: String,
-    /// What it says.
-    pub value: String,
-}
-
-/// A part that can be opened, or an entry of an archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct QuarantinedPart {
-    /// Where it is: `2`, `2/inner.zip/run.exe`.
-    pub place: String,
-    /// All names that it may be shown by.
-    pub names: Vec<String>,
-    /// The content type that it is said to have.
-    pub declared: String,
-    /// What it is by its octets.
-    pub kind: String,
-    /// Octets, decoded.
-    pub size: u64,
-    /// Whether only its recipient can read it.
-    pub is_encrypted: bool,
-}
-
-/// Something that could not be looked into.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UnreadPart {
-    /// Where it is; empty for the message itself.
-    pub place: String,
-    /// Why.
-    pub why: String,
-}
-
-/// A text, as people read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct QuarantinedText {
-    /// Where it is.
-    pub place: String,
-    /// Whether it was HTML: then this is what a browser shows of it.
-    pub is_html: bool,
-    /// Its lines, without the end ones.
-    pub lines: Vec<String>,
 }
 
 /// The body of `POST /v1/quarantine/link` and of what is done by a link.
@@ -110,7 +24,7 @@ pub struct ReleaseLinkToken {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkedMessage {
     /// The message, for one recipient.
-    pub message: QuarantineRow,
+    pub message: HeldRow,
     /// Until when the link counts, RFC 3339.
     pub until: String,
 }

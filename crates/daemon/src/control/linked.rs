@@ -9,7 +9,7 @@ use filter::{Condition, Filter, Glob};
 use spool::{Page, Recipient, SpoolError, Verb, Waiting};
 
 use super::act::Act;
-use super::{Answer, Trouble, blocking, operations, quarantine};
+use super::{Answer, Trouble, blocking, held_message, operations};
 use crate::api::{LinkedMessage, OperationRow, QueueChange, ReleaseLinkToken};
 use crate::release_links::{self, ReleaseLink};
 use crate::shared::Shared;
@@ -47,7 +47,7 @@ pub(super) async fn show(
 ) -> Answer<LinkedMessage> {
     let linked = linked(&shared, asked.token).await?;
     let now = shared.services.clock.moment();
-    let rows = quarantine::rows(&linked.waiting, &linked.subject, now);
+    let rows = held_message::rows(&linked.waiting, &linked.subject, now);
     let all = linked.waiting.recipients.iter().zip(rows);
     let mut own = all.filter(|(one, _)| one.number == linked.link.recipient);
     let (_, message) = own.next().ok_or_else(gone)?;

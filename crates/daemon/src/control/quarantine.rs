@@ -1,25 +1,22 @@
-//! What screening holds, as an administrator looks at it. Messages lie here because something is
-//! wrong with them: what is shown of them is bounded, is text without control characters, and a
-//! parser that fails at one of them fails at that one alone.
+//! What screening holds, as an administrator looks at it and decides on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use contents::{Contents, Unread, Wanted, Why};
 use filter::{Condition, Filter};
 use mail::QueueId;
 use queue::Moment;
-use spool::{Page, Recipient, Verb, Waiting};
+use spool::{Page, Verb, Waiting};
 
 use super::act::Act;
+use super::held_message::{self, Shown};
 use super::{Answer, Trouble, blocking, filter, operations};
 use crate::api::{
-    OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantinePage,
-    QuarantineReport, QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart,
-    QuarantinedText, QueueChange, QueueQuery, UnreadPart,
+    HeldRow, OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantinePage,
+    QuarantineReport, QueueChange, QueueQuery,
 };
 use crate::shared::Shared;
 use crate::{digests, held};
@@ -28,12 +25,6 @@ use crate::{digests, held};
 const PAGE_MESSAGES: usize = 200;
 /// Messages read at once to be counted.
 const COUNTED_MESSAGES: usize = 500;
-/// Characters of a field that are shown, of a name, and of a line of text.
-const VALUE_MAX: usize = 2_000;
-/// Fields, parts and unread parts that are shown, of each so many.
-const ROWS_MAX: usize = 500;
-/// Names of a part that are shown.
-const NAMES_MAX: usize = 10;
 /// Different names that are counted by themselves.
 const COUNTED_MAX: usize = 10_000;
 /// Those with the most that are told.
@@ -51,7 +42,7 @@ pub(super) fn held(text: &str, now: Moment) -> Result<Filter, Trouble> {
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(query): Query<QueueQuery>,
-) -> Answer<Vec<QuarantineRow>> {
+) -> Answer<Vec<HeldRow>> {
     Ok(Json(listed(&shared, query).await?.rows))
 }
 
@@ -77,7 +68,7 @@ async fn listed(shared: &Shared, query: QueueQuery) -> Result<QuarantinePage, Tr
         for waiting in &found.messages {
             let subject = held::subject(&*spool, &waiting.message)?;
             let subject = Shown::default().text(&subject);
-            all.extend(rows(waiting, &subject, now));
+            all.extend(held_message::rows(waiting, &subject, now));
         }
         Ok(QuarantinePage {
             rows: all,
@@ -85,32 +76,6 @@ async fn listed(shared: &Shared, query: QueueQuery) -> Result<QuarantinePage, Tr
         })
     });
     page.await
-}
-
-/// `GET /v1/quarantine/ID`
-pub(super) async fn show(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-) -> Answer<QuarantinedMessage> {
-    let id: QueueId = id.parse().map_err(Trouble::bad)?;
-    let now = shared.services.clock.moment();
-    let filter = held(&format!("id:{id}"), now)?;
-    let _turn = shared.services.screening.acquire().await;
-    let spool = Arc::clone(&shared.services.spool);
-    let shown = blocking(move || {
-        let page = Page {
-            after: None,
-            limit: 1,
-        };
-        let found = spool.find(&filter, page)?;
-        let Some(waiting) = found.first() else {
-            return Ok(None);
-        };
-        let octets = held::octets(&*spool, &waiting.message, u64::MAX)?;
-        Ok(Some(message(waiting, &octets, now)))
-    });
-    let unknown = || Trouble(StatusCode::NOT_FOUND, format!("{id} is not in quarantine"));
-    Ok(Json(shown.await?.ok_or_else(unknown)?))
 }
 
 /// `GET /v1/quarantine/report`
@@ -193,107 +158,6 @@ async fn carry_out(
     operations::carry_out(shared, act, verb, filter, change, now).await
 }
 
-pub(super) fn rows(waiting: &Waiting, subject: &str, now: Moment) -> Vec<QuarantineRow> {
-    let message = &waiting.message;
-    let row = |recipient: &Recipient| {
-        let last = recipient.last.as_deref().unwrap_or_default();
-        let (rule, reason) = screening::rule_in(last).unzip();
-        QuarantineRow {
-            id: message.id.to_string(),
-            from: mail::escaped(message.reverse_path.as_str()).to_string(),
-            to: mail::escaped(recipient.admitted.recipient().as_str()).to_string(),
-            subject: subject.to_owned(),
-            size: message.size,
-            arrived: now.shown(message.arrived).to_string(),
-            age_seconds: now.line.since(message.arrived).as_secs(),
-            rule,
-            reason: reason.unwrap_or(last).to_owned(),
-        }
-    };
-    waiting.recipients.iter().map(row).collect()
-}
-
-fn message(waiting: &Waiting, octets: &[u8], now: Moment) -> QuarantinedMessage {
-    let wanted = Wanted {
-        texts: true,
-        archives: true,
-    };
-    let mut shown = Shown::default();
-    let Some(mut contents) = held::contents(octets, wanted) else {
-        return QuarantinedMessage {
-            recipients: rows(waiting, "", now),
-            fields: Vec::new(),
-            parts: Vec::new(),
-            unread: vec![UnreadPart {
-                place: String::new(),
-                why: "it cannot be read".to_owned(),
-            }],
-            texts: Vec::new(),
-            is_cut: false,
-        };
-    };
-    let Contents { texts, unread, .. } = &mut contents;
-    // More text than is shown was read well enough.
-    let is_cut =
-        |one: &Unread| one.why == Why::TooLarge && texts.iter().any(|text| text.place == one.place);
-    shown.is_cut |= unread.iter().any(is_cut);
-    unread.retain(|one| !is_cut(one));
-    let subject = shown.text(&contents.subject);
-    QuarantinedMessage {
-        recipients: rows(waiting, &subject, now),
-        fields: shown.each(&contents.fields, |shown, field| QuarantinedField {
-            name: shown.text(&field.name),
-            value: shown.text(&field.value),
-        }),
-        parts: shown.each(&contents.attachments, |shown, part| QuarantinedPart {
-            place: shown.text(&part.place),
-            names: (part.names.iter().take(NAMES_MAX))
-                .map(|name| shown.text(name))
-                .collect(),
-            declared: shown.text(&part.declared),
-            kind: part.kind.to_string(),
-            size: part.size,
-            is_encrypted: part.is_encrypted,
-        }),
-        unread: shown.each(&contents.unread, |shown, unread| UnreadPart {
-            place: shown.text(&unread.place),
-            why: unread.why.to_string(),
-        }),
-        texts: shown.each(&contents.texts, |shown, text| QuarantinedText {
-            place: shown.text(&text.place),
-            is_html: text.is_html,
-            lines: text
-                .text
-                .lines()
-                .map(|line| mail::escaped(&line.replace('\t', "    ")).to_string())
-                .collect(),
-        }),
-        is_cut: shown.is_cut,
-    }
-}
-
-/// What is shown of things that somebody else wrote.
-#[derive(Default)]
-struct Shown {
-    is_cut: bool,
-}
-
-impl Shown {
-    /// One line that can be shown as it is.
-    fn text(&mut self, text: &str) -> String {
-        let end = text.char_indices().nth(VALUE_MAX).map(|(at, _)| at);
-        self.is_cut |= end.is_some();
-        mail::escaped(&text[..end.unwrap_or(text.len())]).to_string()
-    }
-
-    /// No more of them than are looked at.
-    fn each<T, R>(&mut self, all: &[T], mut row: impl FnMut(&mut Self, &T) -> R) -> Vec<R> {
-        self.is_cut |= all.len() > ROWS_MAX;
-        let first = all.iter().take(ROWS_MAX);
-        first.map(|one| row(self, one)).collect()
-    }
-}
-
 /// What was counted so far.
 #[derive(Default)]
 struct Counted {
@@ -368,21 +232,6 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_others_wrote_is_bounded_and_drives_no_terminal() {
-        let mut shown = Shown::default();
-        assert_eq!(
-            shown.text("a\u{1b}[2J\u{202e}\r\n"),
-            "a\\x1b[2J\\x202e\\x0d\\x0a"
-        );
-        assert!(!shown.is_cut);
-        let long = shown.text(&"é".repeat(VALUE_MAX + 1));
-        assert_eq!((long.chars().count(), shown.is_cut), (VALUE_MAX, true));
-        let mut shown = Shown::default();
-        let rows = shown.each(&[0; ROWS_MAX + 1], |_, row| *row);
-        assert_eq!((rows.len(), shown.is_cut), (ROWS_MAX, true));
-    }
 
     #[test]
     fn senders_who_invent_names_are_counted_together_in_the_end() {

@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use daemon::Remote;
 use daemon::api::{
-    LearnedResult, LearnedRow, QuarantineLearned, QuarantineLesson, QuarantineRow, TaughtAs,
+    HeldRow, LearnedResult, LearnedRow, QuarantineLearned, QuarantineLesson, TaughtAs,
 };
 
 use super::quarantined;
@@ -28,8 +28,7 @@ impl Lessons {
     ) -> Result<Self, Failure> {
         let mut ids: Vec<String> = Vec::new();
         for filter in filters {
-            let page =
-                |after: Option<&QuarantineRow>, wanted| quarantined(remote, filter, after, wanted);
+            let page = |after: Option<&HeldRow>, wanted| quarantined(remote, filter, after, wanted);
             let (rows, _) = output::pages(usize::MAX, page, |row| &row.id)?;
             ids.extend(rows.into_iter().map(|row| row.id));
         }
