@@ -65,6 +65,44 @@ fn a_rate_holds_and_what_waits_for_it_says_so() {
     assert_eq!(server.count(), 12);
 }
 
+#[test]
+fn a_rate_of_a_day_holds_over_a_restart_an_upgrade_and_a_crash() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let config = format!(
+        "[domain.\"hosted.test\"]\nroute = \"isp\"\n[route.isp]\nhosts = \"{}\"\nrate = \"5/1d\"\n",
+        server.route()
+    );
+    let mut relay = Relay::start(network, &config);
+    send(&relay, 12);
+    let holds = |relay: &Relay, taken: usize| {
+        let site = site_in(relay, "paced");
+        assert_eq!(site["why"], "5 messages/1d");
+        assert_eq!((server.count(), relay.queued()), (taken, 12 - taken as u64));
+    };
+    holds(&relay, 5);
+    assert!(relay.stop().success());
+    relay.run();
+    holds(&relay, 5);
+    relay.command(&["upgrade"]).expect_code(0);
+    holds(&relay, 5);
+    // What was written before it is known after it.
+    relay.kill();
+    relay.run();
+    holds(&relay, 5);
+    // What cannot be read is counted anew, and mail goes on.
+    assert!(relay.stop().success());
+    let file = relay.data_dir().join("rates");
+    std::fs::write(&file, "nonsense").expect("a file");
+    relay.run();
+    relay.wait_for_log(&["what went by rates is counted anew"]);
+    until_true("five more", seconds(30), || server.count() == 10);
+    holds(&relay, 10);
+    let aside = std::fs::read_to_string(file.with_extension("damaged"));
+    assert_eq!(aside.expect("it is set aside"), "nonsense");
+    assert_eq!(tries(&relay), 0);
+}
+
 /// Postfix counts messages with its anvil, and says 450 4.7.1 to MAIL.
 #[test]
 fn postfix_with_too_much_mail_gets_it_more_slowly() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use engine::dispatch::{Action, Dispatch, Event, Fact};
 use engine::{Agent, Composition, Order};
 use filter::Filter;
-use queue::AgentId;
+use queue::{AgentId, RateCount};
 use spool::{Change, Commit, Filed, Settlement, Spool, SpoolError, Waiting, Wanted};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -36,8 +36,12 @@ struct Driver {
     orders: HashMap<AgentId, mpsc::UnboundedSender<Order>>,
 }
 
-/// Runs until a stop has let every attempt end and every outcome be written.
-pub(crate) async fn run(services: Arc<Services>, mut inbox: mpsc::UnboundedReceiver<Input>) {
+/// Runs until a stop has let every attempt end and every outcome be written. Gives what went by rates
+/// that look far back.
+pub(crate) async fn run(
+    services: Arc<Services>,
+    mut inbox: mpsc::UnboundedReceiver<Input>,
+) -> Vec<RateCount> {
     let _vital = Vital("the queue manager");
     let mut stop = services.stop.subscribe();
     // One that was said before counts as well.
@@ -71,6 +75,8 @@ pub(crate) async fn run(services: Arc<Services>, mut inbox: mpsc::UnboundedRecei
             driver.act(action).await;
         }
     }
+    let now = driver.services.clock.line();
+    driver.dispatch.rate_counts(now)
 }
 
 impl Driver {
@@ -119,6 +125,9 @@ impl Driver {
                 }
                 Input::Alarms(answer) => {
                     let _asker_gone = answer.send(self.dispatch.alarms(now));
+                }
+                Input::RateCounts(answer) => {
+                    let _asker_gone = answer.send(self.dispatch.rate_counts(now));
                 }
                 Input::Shape(answer) => {
                     let _asker_gone = answer.send(self.dispatch.shape(now));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::dispatch::Event;
 use engine::{Agent, Order};
 use mail::{Client, QueueId};
-use queue::{AgentId, Alarm, SiteShape};
+use queue::{AgentId, Alarm, RateCount, SiteShape};
 use relay_policy::Requested;
 use tls::Stream;
 use tokio::sync::{mpsc, oneshot};
@@ -28,6 +28,8 @@ pub(crate) enum Input {
     Turned(Box<Hired>, Stream),
     /// What has come to a stand?
     Alarms(oneshot::Sender<Vec<Alarm>>),
+    /// How much went by rates that look far back?
+    RateCounts(oneshot::Sender<Vec<RateCount>>),
     /// How are these?
     ShapeOf(Vec<Arc<str>>, oneshot::Sender<Vec<SiteShape>>),
 }

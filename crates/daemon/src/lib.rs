@@ -66,6 +66,8 @@ mod pace;
 mod pickup;
 mod privileges;
 mod protocol_logs;
+mod rate_counts;
+mod rate_keeping;
 mod rates;
 mod refusals;
 mod relay;

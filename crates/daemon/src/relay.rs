@@ -22,6 +22,7 @@ use engine::KeptAs;
 use lookups::Answered;
 use metrics::{DnsAnswer, Metrics};
 use privacy::Veil;
+use queue::RateCount;
 use spool::{Local, Spool};
 use tokio::sync::mpsc;
 
@@ -49,7 +50,7 @@ use crate::upgrade::Next;
 use crate::watch::{Seen, watch};
 use crate::{
     acme, control, digests, kept, late, monitoring, observation, operations, outbound, pickup,
-    reporting, strangers, submit, veiling, watchdog,
+    rate_keeping, reporting, strangers, submit, veiling, watchdog,
 };
 
 /// So long a stop waits for the last tracking rows.
@@ -61,7 +62,7 @@ pub struct Relay {
     api: ControlApi,
     disk_thread: JoinHandle<()>,
     tracking_thread: Option<JoinHandle<()>>,
-    dispatch_task: tokio::task::JoinHandle<()>,
+    dispatch_task: tokio::task::JoinHandle<Vec<RateCount>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     /// Those who answer on `metrics.bind`: they say to the end that it stops.
     watched: Vec<tokio::task::JoinHandle<()>>,
@@ -117,6 +118,7 @@ impl Relay {
             journal,
         ));
         for event in [
+            queue::Event::Counted(services.rate_counts.resume()),
             queue::Event::Paused { pauses },
             queue::Event::Started { domains },
         ] {
@@ -225,8 +227,9 @@ impl Relay {
                 tracing::error!(%fault, "local submission or late screening ended by a fault");
             }
         }
-        if let Err(fault) = dispatch_task.await {
-            tracing::error!(%fault, "the queue manager ended by a fault");
+        match dispatch_task.await {
+            Ok(counts) => shared.services.rate_counts.keep_last(&counts),
+            Err(fault) => tracing::error!(%fault, "the queue manager ended by a fault"),
         }
         cut.abort();
         let _aborted = cut.await;
@@ -284,6 +287,7 @@ fn beside_mail(
         tokio::spawn(watchdog::watch(services())),
         tokio::spawn(outbound::keep(services())),
         tokio::spawn(strangers::keep(services())),
+        tokio::spawn(rate_keeping::keep(services())),
         tokio::spawn(reporting::tell(services())),
         tokio::spawn(digests::tell(services())),
         tokio::spawn(acme::keep(services())),

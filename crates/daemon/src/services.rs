@@ -24,6 +24,7 @@ use crate::inbox::Input;
 use crate::journal::Journal;
 use crate::last_digest::LastDigest;
 use crate::pace::Pace;
+use crate::rate_counts::RateCounts;
 use crate::release_links::ReleaseLinks;
 use crate::sessions::Sessions;
 use crate::sightings::Sightings;
@@ -53,6 +54,7 @@ pub struct Services {
     pub(crate) last_digest: LastDigest,
     pub(crate) release_links: ReleaseLinks,
     pub(crate) history: History,
+    pub(crate) rate_counts: RateCounts,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) sign_ins: SignInService,
     pub(crate) certificates: Certificates,
@@ -107,6 +109,7 @@ impl Services {
         let sightings = Sightings::resume(reports, config.reports.is_on(), clock.moment().wall);
         let most = config.limits.greylisting.max_entries;
         let history = History::resume(config.data_dir.join("greylist"), most);
+        let rate_counts = RateCounts::new(config.data_dir.join("rates"));
         let audit = AuditLog::resume(config.data_dir.join("audit.jsonl"));
         Self {
             spool,
@@ -125,6 +128,7 @@ impl Services {
             last_digest,
             release_links,
             history,
+            rate_counts,
             audit: Arc::new(audit),
             sign_ins: SignInService::default(),
             certificates: Certificates::default(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Client, QueueId, Timestamp};
-use queue::{AgentId, Alarm, Counts, Job, Queue, SiteShape};
+use queue::{AgentId, Alarm, Counts, Job, Queue, RateCount, SiteShape};
 use relay_policy::Requested;
 
 pub use self::event::{Action, Event, Fact, Stop};
@@ -160,6 +160,11 @@ impl Dispatch {
     /// One of them.
     pub fn shape_of(&self, site: &str, now: Timestamp) -> Option<SiteShape> {
         self.queue.shape_of(site, now)
+    }
+
+    /// How much went by rates that look far back, for a restart.
+    pub fn rate_counts(&self, now: Timestamp) -> Vec<RateCount> {
+        self.queue.rate_counts(now)
     }
 
     /// What has come to a stand at `now`.

@@ -5,7 +5,7 @@ use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
 use spool::{DuePage, Filed, Message, Page, Pause, Recipient, SpoolError, Verb, Waiting, Wanted};
 
-use crate::{AgentId, Job, Occurrence, Settings, SiteHost};
+use crate::{AgentId, Job, Occurrence, RateCount, Settings, SiteHost};
 
 /// Something happened that the queue manager has to know.
 #[derive(Debug)]
@@ -96,6 +96,9 @@ pub enum Event {
         /// In milliseconds; less than 0 when it is behind.
         ahead: i64,
     },
+    /// What went by rates that look far back before a restart, as [`rate_counts`](crate::Queue::rate_counts)
+    /// gave it. When there is any at the start, this comes before [`Event::Started`].
+    Counted(Vec<RateCount>),
     /// What operators have paused: the answer of `Spool::pauses` after each change. When there are
     /// pauses at the start, this comes before [`Event::Started`].
     Paused {

@@ -10,7 +10,7 @@
 //! gets fewer for a while. Of several hosts of a
 //! site one that lets nobody in rests, and the others get its mail. No more goes to a site in a time than its
 //! rates allow, and one that says that mail comes too fast gets it at half the pace, until it takes
-//! more again.
+//! more again. What a rate has counted over more than a minute is given out for a restart.
 //!
 //! [`Queue`] is pure: events and the time go in, [`Action`]s come out. It never hands out a
 //! recipient that is already being delivered or whose outcome is not yet written down: a *claim*,
@@ -30,6 +30,7 @@ mod occurrence;
 mod pace;
 mod pauses;
 mod queue;
+mod rate_count;
 mod ready;
 mod rests;
 mod schedule;
@@ -46,6 +47,7 @@ pub use event::{Action, Decided, Disposition, Event, GivenUp, JobReport, Judged,
 pub use job::{AgentId, Job};
 pub use occurrence::Occurrence;
 pub use queue::{Counts, Queue};
+pub use rate_count::RateCount;
 pub use rests::{RestingHost, SiteHost};
 pub use schedule::may_bounce;
 pub use settings::{OnDemand, Settings};

@@ -2,15 +2,19 @@
 //! itself shows to be too fast.
 //!
 //! A rate holds in every stretch of its time, wherever that begins: what is under way counts, and
-//! what is over counts from its end for the whole time. Nothing of this is kept over a restart.
+//! what is over counts from its end for the whole time. What was counted for the longer times goes on
+//! after a restart, as a [`RateCount`]; the pace that a site shows is found out anew.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Failure, Timestamp};
 use route::{RateUnit, SendRate};
 
+use crate::RateCount;
 use crate::allowance::Allowance;
+use crate::rate_count::KEPT_FROM;
 
 /// A time is counted in so many slices: what a rate allows comes back a slice late at most.
 const SLICES: u32 = 60;
@@ -28,7 +32,7 @@ const RAISE_PER_HOUR: u32 = 15;
 const SLOWED_MAX: Duration = HOUR;
 
 /// What went out within the last while, in slices of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Window {
     /// When a slice began, and how much went out in it; the oldest first.
     slices: VecDeque<(Timestamp, u32)>,
@@ -139,6 +143,47 @@ impl Pace {
                 (*rate, known.unwrap_or_default())
             })
             .collect();
+    }
+
+    /// Goes on with what was counted before a restart, until [`Pace::set_rates`] says which rates
+    /// there are. What would lie ahead of `now`, because the line of time began anew, counts as of
+    /// now: it is forgotten after its time like everything else.
+    pub(crate) fn resume(&mut self, count: &RateCount, now: Timestamp) {
+        let RateCount { unit, per, .. } = *count;
+        let mut window = Window::default();
+        for (at, number) in &count.slices {
+            window.add(*number, per, now.min(*at));
+        }
+        window.forget(per, now);
+        let count = u32::MAX;
+        self.rates.push((SendRate { count, unit, per }, window));
+    }
+
+    /// Those of its rates of which something is to be known after a restart, each with the thousandths
+    /// of it that are used up.
+    pub(crate) fn used(&self, now: Timestamp) -> impl Iterator<Item = (usize, u64)> {
+        let rates = self.rates.iter().enumerate();
+        rates.filter_map(move |(at, (rate, window))| {
+            let used = window.sum(rate.per, now);
+            let used = u64::from(used.saturating_add(self.out_of(rate.unit)));
+            let is_kept = rate.per > KEPT_FROM && used > 0;
+            is_kept.then(|| (at, used * 1000 / u64::from(rate.count.max(1))))
+        })
+    }
+
+    /// What is to be known of one of these. What is under way counts, since a server may have it by
+    /// then.
+    pub(crate) fn count(&self, at: usize, site: &Arc<str>, now: Timestamp) -> Option<RateCount> {
+        let (SendRate { unit, per, .. }, window) = self.rates.get(at)?;
+        let mut window = window.clone();
+        window.add(self.out_of(*unit), *per, now);
+        let slices = window.slices.into_iter();
+        Some(RateCount {
+            site: Arc::clone(site),
+            unit: *unit,
+            per: *per,
+            slices: slices.filter(|(_, number)| *number > 0).collect(),
+        })
     }
 
     /// When a message for so many recipients may go at the earliest: at `now`, or later.

@@ -208,6 +208,7 @@ impl Queue {
                 self.on_domains(domains, turn);
             }
             Event::Clock { ahead } => self.on_clock(ahead, turn),
+            Event::Counted(counts) => self.paces.resume(&counts, turn.now),
             Event::Paused { pauses } => self.on_paused(pauses, turn),
             Event::BouncingLoaded { result } => self.on_bouncing_loaded(result, turn),
             Event::FiledLoaded { result } => self.on_filed_loaded(result, turn),

@@ -12,7 +12,7 @@ use harness::{
     Harness, MailAnswer, all, by_mx, deferred, delivered, exact, hours, minutes, too_fast,
 };
 use mail::{Scope, Timestamp};
-use queue::{Condition, Event, Occurrence, Settings};
+use queue::{Condition, Event, Occurrence, RateCount, Settings};
 use route::{RateUnit, SendRate};
 
 const ANN: &str = "ann@sender.example";
@@ -168,15 +168,120 @@ fn a_changed_rate_is_in_force_at_once_and_what_went_out_counts() {
     assert_eq!(harness.disk.waiting(), 0);
 }
 
+/// A rate that looks far back, for mail that waits as long as it takes.
+fn daily(rates: &[SendRate]) -> Settings {
+    Settings {
+        expire: hours(1000),
+        ..with_rates(rates)
+    }
+}
+
+/// A restart as the relay makes it, which writes down what was counted.
+fn restart(harness: &mut Harness, settings: Settings) {
+    let counts = harness.queue.rate_counts(harness.now);
+    let text = RateCount::written(&counts);
+    let read = RateCount::read(&text).unwrap();
+    assert_eq!(read, counts);
+    harness.restart_with(settings, by_mx(), read);
+}
+
 #[test]
-fn a_restart_begins_the_count_anew() {
+fn a_rate_of_a_day_holds_over_restarts() {
+    let settings = daily(&[rate(100, hours(24)), of_recipients(70, hours(1))]);
+    let mut harness = Harness::new(settings.clone(), by_mx());
+    store(&mut harness, 0..350);
+    for _ in 0..40 {
+        harness.run(minutes(37));
+        restart(&mut harness, settings.clone());
+    }
+    harness.run(hours(80));
+    assert_eq!(most_in(&harness, hours(24)), 100);
+    assert_eq!(most_in(&harness, hours(1)), 70);
+    assert_eq!((harness.disk.waiting(), tries(&harness)), (0, 0));
+    // A restart holds up nothing beyond its time either: a slice of the day late at most.
+    let days = harness.sent.last().unwrap().0.since(harness::START);
+    assert!(days < hours(3 * 25), "{days:?}");
+    harness.run(hours(30));
+    assert_eq!(harness.queue.rate_counts(harness.now), []);
+}
+
+#[test]
+fn what_was_under_way_at_a_crash_counts() {
+    let settings = daily(&[rate(30, hours(24))]);
+    let mut harness = Harness::new(settings.clone(), by_mx());
+    harness.latency = minutes(2);
+    store(&mut harness, 0..100);
+    harness.run(seconds(1));
+    let under_way = harness.queue.counts().agents;
+    assert!(under_way > 10, "{under_way}");
+    // Servers may have all of it, and nobody hears of that any more.
+    harness.sent.clear();
+    restart(&mut harness, settings);
+    harness.run(hours(23));
+    assert_eq!(harness.sent.len(), 30 - under_way);
+}
+
+#[test]
+fn another_rate_after_a_restart_goes_by_what_was_counted_for_the_same_time() {
+    for (after, more) in [
+        (rate(25, hours(24)), 15),
+        (rate(5, hours(24)), 0),
+        (rate(25, hours(12)), 25),
+        (of_recipients(25, hours(24)), 25),
+    ] {
+        let mut harness = Harness::new(daily(&[rate(10, hours(24))]), by_mx());
+        store(&mut harness, 0..100);
+        harness.run(hours(1));
+        assert_eq!(harness.sent.len(), 10);
+        restart(&mut harness, daily(&[after]));
+        harness.run(minutes(5));
+        assert_eq!(harness.sent.len(), 10 + more, "{after}");
+    }
+}
+
+#[test]
+fn what_was_counted_on_a_line_of_time_that_is_gone_holds_for_its_time_and_no_longer() {
+    let settings = daily(&[rate(10, hours(24))]);
+    for ahead in [hours(1), hours(100_000)] {
+        let mut harness = Harness::new(settings.clone(), by_mx());
+        store(&mut harness, 0..30);
+        harness.run(hours(1));
+        let mut counts = harness.queue.rate_counts(harness.now);
+        let slices = counts.iter_mut().flat_map(|count| &mut count.slices);
+        slices.for_each(|(at, _)| *at = *at + ahead);
+        harness.restart_with(settings.clone(), by_mx(), counts);
+        harness.run(hours(23));
+        assert_eq!(harness.sent.len(), 10);
+        harness.run(hours(2));
+        assert_eq!(harness.sent.len(), 20);
+    }
+}
+
+#[test]
+fn the_count_of_a_short_time_begins_anew_with_a_restart() {
     let settings = with_rates(&[rate(10, minutes(1))]);
     let mut harness = Harness::new(settings.clone(), by_mx());
     store(&mut harness, 0..40);
     harness.run(seconds(10));
-    harness.restart(settings, by_mx());
+    restart(&mut harness, settings);
     harness.run(seconds(1));
     assert_eq!(harness.sent.len(), 20);
+}
+
+#[test]
+fn of_very_many_sites_those_are_kept_that_have_used_up_most() {
+    let mut harness = Harness::new(daily(&[rate(10, hours(24))]), by_mx());
+    for n in 0..1500 {
+        harness.store(n, ANN, &[&format!("bob@d{n}.test")]);
+    }
+    store(&mut harness, 2000..2005);
+    harness.run(minutes(10));
+    let counts = harness.queue.rate_counts(harness.now);
+    assert_eq!(counts.len(), 1000);
+    assert!(counts.is_sorted_by_key(|count| count.site.clone()));
+    let most = counts.iter().find(|count| *count.site == *SITE);
+    let most = most.map(|count| count.slices.iter().map(|(_, number)| number).sum());
+    assert_eq!(most, Some(5));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Sites to which mail goes no faster than a rate allows, or than they can take.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,9 +10,10 @@ use route::{NextHop, RateUnit, Routes, SendRate, Site};
 use super::{Queue, Turn};
 use crate::agents::{Ended, IDLE_MAX};
 use crate::pace::Pace;
+use crate::rate_count::KEPT_MAX;
 use crate::ready::{Probe, Ready};
 use crate::site::SiteState;
-use crate::{Action, Job, JobReport, Occurrence, Reach, Settings};
+use crate::{Action, Job, JobReport, Occurrence, RateCount, Reach, Settings};
 
 /// So many are remembered before those are dropped that say nothing any more.
 const PACES_MIN: usize = 1000;
@@ -89,6 +91,30 @@ impl Paces {
         }
     }
 
+    /// What was counted before a restart.
+    pub(crate) fn resume(&mut self, counts: &[RateCount], now: Timestamp) {
+        for count in counts {
+            let pace = self.all.entry(Arc::clone(&count.site)).or_default();
+            pace.resume(count, now);
+        }
+    }
+
+    /// What is to be known after a restart, by site.
+    fn counts(&self, now: Timestamp) -> Vec<RateCount> {
+        let all = self.all.iter();
+        let used = all.flat_map(|(site, pace)| pace.used(now).map(move |used| (site, pace, used)));
+        let mut used: Vec<_> = used.collect();
+        if used.len() > KEPT_MAX {
+            used.select_nth_unstable_by_key(KEPT_MAX, |(.., (_, used))| Reverse(*used));
+            used.truncate(KEPT_MAX);
+        }
+        let counts = used.into_iter();
+        let counts = counts.filter_map(|(site, pace, (at, _))| pace.count(at, site, now));
+        let mut counts: Vec<RateCount> = counts.collect();
+        counts.sort_by(|one, other| one.site.cmp(&other.site));
+        counts
+    }
+
     fn entry(&mut self, site: &Arc<str>, rates: &[SendRate], now: Timestamp) -> &mut Pace {
         if self.all.len() >= self.forget_at {
             let Self { all, lifted, .. } = self;
@@ -115,6 +141,12 @@ fn rates<'a>(site: &Site, routes: &'a Routes, settings: &'a Settings) -> &'a [Se
 }
 
 impl Queue {
+    /// How much went by rates that look far back: what [`Event::Counted`](crate::Event::Counted)
+    /// tells after a restart.
+    pub fn rate_counts(&self, now: Timestamp) -> Vec<RateCount> {
+        self.paces.counts(now)
+    }
+
     /// The pace of a site, by the configuration as it is now.
     fn pace(&mut self, site: &Site, now: Timestamp) -> &mut Pace {
         let rates = rates(site, &self.routes, &self.settings);

@@ -13,8 +13,8 @@ use mail::{
     ReversePath, Scope, Timestamp,
 };
 use queue::{
-    Action, AgentId, Decided, Disposition, Event, Job, JobReport, Occurrence, Queue, Reach,
-    Settings, SiteHost,
+    Action, AgentId, Decided, Disposition, Event, Job, JobReport, Occurrence, Queue, RateCount,
+    Reach, Settings, SiteHost,
 };
 use relay_policy::{Admitted, Grounds, Requested};
 use route::{DomainPattern, HopAddress, HostSpec, Routes, SenderPattern, Via};
@@ -551,6 +551,16 @@ impl Harness {
 
     /// A new queue on the same disk, as after a restart.
     pub fn restart(&mut self, settings: Settings, routes: Arc<Routes>) {
+        self.restart_with(settings, routes, Vec::new());
+    }
+
+    /// The same, with what was counted before.
+    pub fn restart_with(
+        &mut self,
+        settings: Settings,
+        routes: Arc<Routes>,
+        counted: Vec<RateCount>,
+    ) {
         self.queue = Queue::new(settings, Arc::clone(&routes));
         self.routes = routes;
         self.busy.clear();
@@ -558,6 +568,7 @@ impl Harness {
         self.let_in.clear();
         self.turned_away.clear();
         let domains = self.disk.domains();
+        self.event(Event::Counted(counted));
         self.event(Event::Started { domains });
     }
 
