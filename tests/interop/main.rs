@@ -103,6 +103,7 @@ mod notify;
 mod old_machines;
 mod on_demand;
 mod one_write;
+mod only_to;
 mod open_relay;
 mod opentelemetry;
 mod operations;

@@ -176,6 +176,67 @@ fn a_host_by_its_address_is_verified_by_that_or_by_the_name_of_its_route() {
     assert!(checked.text().contains(&words), "{}", checked.text());
 }
 
+/// Each host of a route has a certificate of its own, and the name of one is none of the other.
+#[test]
+fn two_hosts_of_a_route_are_each_verified_by_a_name_of_their_own() {
+    let network = Network::new();
+    let authority = PeerAuthority::new();
+    let address = network.mail_server().ip();
+    let [one, two] = ["one", "two"].map(|host| {
+        let port = network.free_port(address);
+        let certificate = authority.certificate(&[&format!("{host}.peer.test")]);
+        let named = format!("-o myhostname={host}.postfix.test");
+        (port, service(port, &certificate, &named), certificate)
+    });
+    let domains = ["own.test", "second.test", "swapped.test"];
+    let settings = Postfix::one_mailbox(&domains) + "smtpd_tls_security_level = may\n";
+    let services = format!("{}{}", one.1, two.1);
+    let postfix = Postfix::start_with(network.free_port(address), &settings, &services);
+    let mut config = "[queue]\nretry = [\"1h\"]\n".to_owned();
+    // For whom the certificates of the two have to be.
+    for (name, names) in [
+        ("own", ["one", "two"]),
+        ("second", ["two", "two"]),
+        ("swapped", ["two", "one"]),
+    ] {
+        let hosts = [one.0, two.0].map(route_to).into_iter().zip(names);
+        let hosts = hosts.map(|(host, name)| {
+            format!("{{ host = \"{host}\", tls_name = \"{name}.peer.test\" }}")
+        });
+        let hosts = hosts.collect::<Vec<_>>().join(", ");
+        config += &format!(
+            "[domain.\"{name}.test\"]\nroute = \"{name}\"\n[route.{name}]\nhosts = [{hosts}]\n\
+             tls = \"verify\"\nca = \"{}\"\n",
+            text(&authority.file())
+        );
+    }
+    let relay = Relay::start(network, &config);
+    for (name, by) in [("own", "one"), ("second", "two")] {
+        send(&relay, name);
+        let stored = postfix.wait_for(&format!("Subject: {name}"));
+        assert!(
+            stored.contains(&format!("by {by}.postfix.test")),
+            "{stored}"
+        );
+    }
+    // Why the second one had the mail.
+    let shape = relay.command(&["queue", "shape"]).expect_code(0).out;
+    let resting = shape.lines().find(|line| line.contains("rests until"));
+    let resting = resting.unwrap_or_else(|| panic!("{shape}"));
+    let words = "certificate is for one.peer.test, not two.peer.test";
+    assert!(
+        resting.contains(&route_to(one.0)) && resting.contains(words),
+        "{shape}"
+    );
+    send(&relay, "swapped");
+    let heard = relay.wait_for_deferral("bob@swapped.test");
+    assert!(
+        heard.contains("4.7.5") && heard.contains("not one.peer.test"),
+        "{heard}"
+    );
+    assert_eq!(postfix.mailbox("all").len(), 2, "and nothing else arrived");
+}
+
 #[test]
 fn what_is_offered_is_used_and_what_fails_is_done_without() {
     let network = Network::new();
