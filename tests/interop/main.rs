@@ -2,7 +2,7 @@
 //! loopback network of its own, with clients before it and servers behind it that others wrote
 //! (swaks, Python's smtplib, curl, msmtp, GNU SASL, openssl, GnuTLS, NSS, wolfSSL, Postfix with
 //! smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh, postsrsd, Mail::SRS,
-//! PHP, mailx, mutt, fetchmail, git, Prometheus, rsyslog, syslog-ng, journald, chronyd, Pebble) or that write down every octet. `scripts/test` installs them.
+//! PHP, mailx, mutt, fetchmail, git, cron, at, Prometheus, rsyslog, syslog-ng, journald, chronyd, Pebble) or that write down every octet. `scripts/test` installs them.
 //!
 //! The tests tell what an administrator would see: replies, messages that arrive, the queue, the
 //! exit code. They link nothing of Gatepost.

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use crate::network::Network;
 use crate::program::{self, Ran};
@@ -645,6 +646,106 @@ fn programs_send_as_they_do_everywhere() {
             .text()
             .ends_with("\r\n\r\none\r\ntwo\r\n")
     );
+}
+
+/// Daemons with processes and a view of files of their own, in which the program is the machine's
+/// sendmail and there are no jobs but theirs: `sh -c JOBS sh PROGRAM CRONTAB`. A job of cron's that is
+/// done at its start goes the way of all others.
+const JOBS: &str = r#"set -e
+mount --bind "$1" /usr/sbin/sendmail
+mount --bind "$2" /etc/crontab
+for hidden in /run /etc/cron.d /var/spool/cron; do mount -t tmpfs -o mode=755 none $hidden; done
+cd /var/spool/cron
+mkdir -m 1730 crontabs
+mkdir -m 1770 atjobs atspool
+touch atjobs/.SEQ
+chmod 600 atjobs/.SEQ
+chown -R daemon:daemon atjobs atspool
+cd /
+cron -f &
+# Nobody hears of it yet.
+printf 'printf "printed by at\\n.\\nbehind a dot\\n"\n' | at now 2>&1 || true
+exec atd -f"#;
+
+struct Daemons(Child);
+
+impl Daemons {
+    fn start(sendmail: &Path, crontab: &Path) -> Daemons {
+        program::need_root("only root has file systems of its own");
+        let mut command = Command::new(program::path_of("unshare"));
+        command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        command.args(["sh", "-c", JOBS, "sh", path(sendmail), path(crontab)]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Daemons(command.spawn().expect("daemons"))
+    }
+}
+
+impl Drop for Daemons {
+    /// All of them end with the first.
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+#[test]
+fn what_jobs_of_cron_and_at_print_is_sent() {
+    let mut machine = Machine::new();
+    machine.write_config(&format!(
+        "[relay]\nsubmit = true\n[domain.\"relay.test\"]\nroute = \"{}\"\n",
+        machine.server.route()
+    ));
+    machine.relay.run();
+    let crontab = machine.relay.folder().join("crontab");
+    let text = "@reboot root printf 'printed by cron\\n.\\nbehind a dot\\n'\n\
+                MAILTO=\"it@far.test,ops@far.test\"\n\
+                @reboot daemon echo gr\u{fc}\u{df}e\n\
+                MAILTO=\"\"\n@reboot root echo nobody reads this\n";
+    fs::write(&crontab, text).expect("a table");
+    let _daemons = Daemons::start(&machine.sendmail(), &crontab);
+
+    let printed = |by: &str| {
+        machine.server.wait_where(by, |got| {
+            let body = format!("\r\n\r\nprinted by {by}\r\n.\r\nbehind a dot\r\n");
+            got.text().ends_with(&body)
+        })
+    };
+    let by_cron = printed("cron");
+    assert_eq!(
+        (&*by_cron.from, &by_cron.to[..]),
+        ("root@relay.test", &["root@relay.test".to_owned()][..])
+    );
+    assert!(
+        by_cron.subject().starts_with("Cron <root@"),
+        "{}",
+        by_cron.subject()
+    );
+    assert!(
+        by_cron
+            .header("From")
+            .is_some_and(|from| from.contains("root"))
+    );
+    let by_at = printed("at");
+    assert_eq!(
+        (&*by_at.from, &by_at.to[..]),
+        ("root@relay.test", &["root@relay.test".to_owned()][..])
+    );
+    assert!(
+        by_at.subject().contains("Output from your job"),
+        "{}",
+        by_at.subject()
+    );
+    let to = ["it@far.test", "ops@far.test"];
+    let of_daemon = machine
+        .server
+        .wait_where("another account's", |got| got.to == to);
+    assert_eq!(of_daemon.from, "daemon@relay.test");
+    assert!(
+        of_daemon.text().contains("\r\n\r\ngr\u{fc}\u{df}e\r\n"),
+        "{}",
+        of_daemon.text()
+    );
+    assert_eq!(machine.server.count(), 3);
 }
 
 /// It leaves Bcc in the header, and ends the lines of header and body in different ways.
