@@ -1,34 +1,13 @@
 //! The system's clock is set while the relay runs, by libfaketime: forward and back. What others
 //! read follows it; what waits in the queue neither expires nor stands still.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use crate::client::{message, submit};
+use crate::faketime::{Clocks, SetClock};
 use crate::network::Network;
 use crate::program::run;
 use crate::relay::Relay;
 use crate::server::{RecordingServer, route_to};
 use crate::wait::{seconds, side_by_side, until_true};
-
-/// Debian's package puts it below the folder of the machine's architecture.
-fn library() -> PathBuf {
-    let folders = fs::read_dir("/usr/lib").expect("the folder of libraries");
-    let libraries = folders.map(|folder| folder.expect("an entry").path());
-    let mut libraries = libraries.map(|folder| folder.join("faketime/libfaketime.so.1"));
-    libraries
-        .find(|library| library.is_file())
-        .unwrap_or_else(|| {
-            panic!("libfaketime is not installed; scripts/test installs what the tests need")
-        })
-}
-
-/// Whole or not at all: the relay reads it with every look at the clock.
-fn set_clock(file: &Path, offset: &str) {
-    let new = file.with_extension("new");
-    fs::write(&new, offset).expect("the offset");
-    fs::rename(new, file).expect("the offset in its place");
-}
 
 /// As `date` prints it, so many days from now.
 fn day(offset: &str, form: &str) -> String {
@@ -62,15 +41,7 @@ fn a_step_of_the_clock_shows_in_stamps_and_neither_expires_nor_holds_up_mail() {
             server.route(),
         );
         let mut relay = Relay::prepare(network, &more);
-        let file = relay.folder().join("offset");
-        set_clock(&file, "+0");
-        relay.wrap(&[
-            "env",
-            &format!("LD_PRELOAD={}", library().display()),
-            &format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
-            "FAKETIME_NO_CACHE=1",
-            "DONT_FAKE_MONOTONIC=1",
-        ]);
+        let clock = SetClock::of(&mut relay, Clocks::System);
         relay.run();
         let send = |relay: &Relay, domain: &str, subject: &str| {
             let to = format!("bob@{domain}");
@@ -86,7 +57,7 @@ fn a_step_of_the_clock_shows_in_stamps_and_neither_expires_nor_holds_up_mail() {
         send(&relay, "waiting.test", "waits");
         wait_for_another_try(&relay);
 
-        set_clock(&file, &format!("{offset}d"));
+        clock.set(&format!("{offset}d"));
         relay.wait_for_log(&["the system clock was set"]);
         wait_for_another_try(&relay);
         send(&relay, "hosted.test", "stamped");
@@ -122,7 +93,7 @@ fn a_step_of_the_clock_shows_in_stamps_and_neither_expires_nor_holds_up_mail() {
         relay.run();
         wait_for_another_try(&relay);
         assert!(relay.stop().success(), "a graceful stop");
-        set_clock(&file, "-20d");
+        clock.set("-20d");
         relay.run();
         wait_for_another_try(&relay);
         let waiting = RecordingServer::start(later);
