@@ -665,7 +665,9 @@ cd /
 cron -f &
 # Nobody hears of it yet.
 printf 'printf "printed by at\\n.\\nbehind a dot\\n"\n' | at now 2>&1 || true
-exec atd -f"#;
+# The shell stays: what ends it with unshare is lost to whoever becomes another account, as atd does.
+atd -f &
+wait"#;
 
 struct Daemons(Child);
 
@@ -681,7 +683,7 @@ impl Daemons {
 }
 
 impl Drop for Daemons {
-    /// All of them end with the first.
+    /// All of them end with the first, the shell, which ends with its parent.
     fn drop(&mut self) {
         let _ended = self.0.kill();
         let _reaped = self.0.wait();
