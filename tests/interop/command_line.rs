@@ -203,7 +203,8 @@ fn acceptance_names_its_line_in_the_log_and_in_relay_check() {
         "recipient accepted",
     ];
     for ((recipient, (grounds, place)), words) in recipients.into_iter().zip(first_words) {
-        let to = format!("\"to\":\"{recipient}\"");
+        // The line of the message names all of them, this one first.
+        let to = format!("\"to\":\"{recipient}");
         let line = relay.wait_for_log(&[words, id, &to]);
         let line: Value = serde_json::from_str(&line).expect("a line of JSON");
         assert_eq!(line["grounds"], *grounds, "{line}");
