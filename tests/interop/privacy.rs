@@ -45,6 +45,14 @@ fn octets(folder: &Path) -> Vec<u8> {
     all
 }
 
+/// Whether what stands there is part of a queue id, in which any digit may come twice.
+fn is_in_queue_id(octets: &[u8], at: usize) -> bool {
+    let digits = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let is_id = |id: &[u8]| id.starts_with(b"01") && id.iter().all(|one| digits.contains(one));
+    let mut starts = at.saturating_sub(24)..=at;
+    starts.any(|start| octets.get(start..start + 26).is_some_and(is_id))
+}
+
 #[test]
 fn nothing_that_is_kept_of_past_mail_names_anybody() {
     for format in ["text", "json"] {
@@ -153,7 +161,8 @@ fn nobody_is_named(format: &str) {
         assert!(text.contains(hashed), "{name}");
         let left = text
             .match_indices("zz")
-            .map(|(at, _)| &kept[at.saturating_sub(80)..]);
+            .filter(|(at, _)| !is_in_queue_id(text.as_bytes(), *at))
+            .map(|(at, _)| &text.as_bytes()[at.saturating_sub(80)..]);
         let left: Vec<_> = left
             .map(|around| String::from_utf8_lossy(&around[..around.len().min(120)]))
             .collect();
