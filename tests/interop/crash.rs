@@ -1,18 +1,13 @@
 //! A 250 is kept. The relay is killed in the middle of its work, again and again, and every message
 //! whose final 250 the client has read arrives.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::thread;
-
-use crate::load::Load;
+use crate::load::killed_under_load;
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::RecordingServer;
 use crate::wait::{seconds, until_true};
 
 const QUICK_RETRY: &str = "[queue]\nretry = [\"1s\"]\nexpire = \"1h\"\nprobe = \"1s\"\n";
-const ROUNDS: usize = 3;
 const ACKNOWLEDGED_BEFORE_KILL: usize = 300;
 
 #[test]
@@ -23,30 +18,8 @@ fn every_acknowledged_message_outlives_a_kill_under_load() {
         "[domain.\"hosted.test\"]\nroute = \"{}\"\n{QUICK_RETRY}",
         server.route()
     );
-    let mut relay = Relay::prepare(network, &config);
-    let acknowledged = Mutex::new(BTreeSet::new());
-    for round in 0..ROUNDS {
-        relay.run();
-        let before = count(&acknowledged);
-        let load = Load {
-            from: network.permitted(),
-            to: relay.address(),
-            recipient: "bob@hosted.test",
-            name: &format!("kill-{round}"),
-            connections: 8,
-            messages_per_connection: usize::MAX,
-            acknowledged: &acknowledged,
-        };
-        thread::scope(|scope| {
-            scope.spawn(|| load.run());
-            until_true("enough messages to be acknowledged", seconds(60), || {
-                count(&acknowledged) >= before + ACKNOWLEDGED_BEFORE_KILL
-            });
-            relay.kill();
-        });
-    }
-    relay.run();
-    let acknowledged = acknowledged.into_inner().expect("no panic holds the books");
+    let mut relay = Relay::start(network, &config);
+    let acknowledged = killed_under_load(&mut relay, ACKNOWLEDGED_BEFORE_KILL);
     until_true("every acknowledged message to arrive", seconds(90), || {
         acknowledged.is_subset(&server.subjects())
     });
@@ -59,10 +32,6 @@ fn every_acknowledged_message_outlives_a_kill_under_load() {
             received.text()
         );
     }
-}
-
-fn count(books: &Mutex<BTreeSet<String>>) -> usize {
-    books.lock().expect("no panic holds the books").len()
 }
 
 #[test]

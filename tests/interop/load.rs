@@ -8,6 +8,8 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::client::{Dialogue, message};
+use crate::relay::Relay;
+use crate::wait::{seconds, until_true};
 
 pub struct Load<'a> {
     pub from: IpAddr,
@@ -77,4 +79,32 @@ impl Load<'_> {
         assert_eq!(reply.code, 250, "{subject}: {}", reply.text());
         Some(())
     }
+}
+
+/// Three times: mail for `bob@hosted.test` comes over eight connections until so many messages more are
+/// acknowledged, then the relay is killed amid it and started again. All that was acknowledged.
+pub fn killed_under_load(relay: &mut Relay, enough: usize) -> BTreeSet<String> {
+    let acknowledged = Mutex::new(BTreeSet::new());
+    let count = || acknowledged.lock().expect("no panic holds the books").len();
+    for round in 0..3 {
+        let before = count();
+        let load = Load {
+            from: relay.network.permitted(),
+            to: relay.address(),
+            recipient: "bob@hosted.test",
+            name: &format!("kill-{round}"),
+            connections: 8,
+            messages_per_connection: usize::MAX,
+            acknowledged: &acknowledged,
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| load.run());
+            until_true("enough messages to be acknowledged", seconds(60), || {
+                count() >= before + enough
+            });
+            relay.kill();
+        });
+        relay.run();
+    }
+    acknowledged.into_inner().expect("no panic holds the books")
 }

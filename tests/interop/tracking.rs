@@ -1,21 +1,20 @@
 //! What became of mail: each recipient is found, with who decided and what was answered, and nothing
 //! that the tracking store meets holds up any mail.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use serde_json::Value;
 
 use crate::client::{Dialogue, message, submit};
 use crate::full_disk::SmallDisk;
-use crate::load::Load;
+use crate::load::killed_under_load;
 use crate::network::Network;
 use crate::relay::{Relay, binary};
-use crate::server::{Conduct, Received, RecordingServer};
+use crate::server::{Conduct, RecordingServer};
 use crate::wait::{seconds, until_true};
 
 fn hosted(server: &RecordingServer) -> String {
@@ -238,27 +237,7 @@ fn after_a_kill_under_load_each_message_has_its_row_once() {
     let server = RecordingServer::start(network.mail_server());
     let mut relay = Relay::start(network, &hosted(&server));
     relay.command(&["queue", "pause"]).expect_code(0);
-    let acknowledged = Mutex::new(BTreeSet::new());
-    for round in 0..3 {
-        let before = acknowledged.lock().expect("no panic").len();
-        let load = Load {
-            from: relay.network.permitted(),
-            to: relay.address(),
-            recipient: "bob@hosted.test",
-            name: &format!("kill-{round}"),
-            connections: 8,
-            messages_per_connection: usize::MAX,
-            acknowledged: &acknowledged,
-        };
-        thread::scope(|scope| {
-            scope.spawn(|| load.run());
-            until_true("enough messages to be acknowledged", seconds(60), || {
-                acknowledged.lock().expect("no panic").len() >= before + 150
-            });
-            relay.kill();
-        });
-        relay.run();
-    }
+    let acknowledged = killed_under_load(&mut relay, 150);
     let queue = relay
         .command(&["--json", "queue", "list", "--limit", "0"])
         .expect_code(0);
@@ -266,72 +245,8 @@ fn after_a_kill_under_load_each_message_has_its_row_once() {
     let id = |row: &Value| row["id"].as_str().expect("an id").to_owned();
     let waiting = sorted(queue.iter().map(id));
     let rows = track(&relay, &["state:received", "--events", "--limit", "0"]);
-    assert!(waiting.len() >= acknowledged.lock().expect("no panic").len());
+    assert!(waiting.len() >= acknowledged.len());
     assert_eq!(sorted(rows.iter().map(id)), waiting);
-}
-
-/// Whenever it is killed while mail comes and goes: nothing is told twice, nothing that was not so, and of
-/// what went out its arrival too.
-#[test]
-fn after_a_kill_amid_deliveries_no_row_is_wrong() {
-    let network = Network::new();
-    let server = RecordingServer::start(network.mail_server());
-    let mut relay = Relay::start(network, &hosted(&server));
-    let acknowledged = Mutex::new(BTreeSet::new());
-    for round in 0..3 {
-        let (before, came) = (acknowledged.lock().expect("no panic").len(), server.count());
-        let load = Load {
-            from: relay.network.permitted(),
-            to: relay.address(),
-            recipient: "bob@hosted.test",
-            name: &format!("amid-{round}"),
-            connections: 8,
-            messages_per_connection: usize::MAX,
-            acknowledged: &acknowledged,
-        };
-        thread::scope(|scope| {
-            scope.spawn(|| load.run());
-            until_true("messages to come and go", seconds(60), || {
-                acknowledged.lock().expect("no panic").len() >= before + 100
-                    && server.count() >= came + 50
-            });
-            relay.kill();
-        });
-        relay.run();
-    }
-    relay.wait_until_empty();
-    let rows = track(&relay, &["--events", "--limit", "0"]);
-    let of = |result: &str| {
-        let of = rows.iter().filter(|row| row["result"] == result);
-        sorted(of.map(|row| row["id"].as_str().expect("an id").to_owned()))
-    };
-    let (received, delivered) = (of("received"), of("delivered"));
-    let once: BTreeSet<&String> = received.iter().collect();
-    assert_eq!(once.len(), received.len(), "an arrival is told twice");
-    assert!(delivered.len() > 100, "{} deliveries", delivered.len());
-    let without = delivered.iter().filter(|id| !once.contains(id));
-    assert_eq!(without.count(), 0, "what went out has arrived");
-    // A crash may have it delivered twice, and then it is told twice at most.
-    let sent = server.received();
-    let mut sent: Vec<String> = sent.iter().map(id_in_trace).collect();
-    for id in &delivered {
-        let at = sent.iter().position(|sent| sent == id);
-        sent.swap_remove(at.unwrap_or_else(|| panic!("{id} is told of and never came")));
-    }
-    let others = rows
-        .iter()
-        .filter(|row| !["received", "delivered"].contains(&row["result"].as_str().unwrap_or("")));
-    assert_eq!(others.collect::<Vec<_>>(), Vec::<&Value>::new());
-}
-
-/// Under which queue id a message came.
-fn id_in_trace(received: &Received) -> String {
-    let trace = received.header("Received").expect("a trace");
-    let words: Vec<&str> = trace.split_whitespace().collect();
-    let at = words.iter().position(|word| *word == "id");
-    words[at.expect("an id") + 1]
-        .trim_end_matches(';')
-        .to_owned()
 }
 
 /// A disk of the tracking folder's own, which is soon full.

@@ -12,6 +12,8 @@ use crate::services::Services;
 
 /// How often the spool's health is looked after.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+/// Of these so many pass at most before it is told again that lines of the log are lost.
+const LOST_PAUSE_MAX: u32 = 60;
 
 /// Sweeps once, then looks after the spool's health, and says when it changes.
 pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
@@ -22,7 +24,7 @@ pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
         Err(error) => tracing::warn!(%error, "bodies without a message could not be removed"),
     });
     let mut known = Health::Accepting;
-    let (mut lost, mut rows) = (0, 0);
+    let (mut lost_lines, mut rows) = (LostLines::default(), 0);
     let mut interval = tokio::time::interval(HEALTH_INTERVAL);
     loop {
         interval.tick().await;
@@ -41,14 +43,7 @@ pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
         }
         look_after_clock(&services).await;
         services.active().forget_expired().await;
-        let lost_by_now = log::lost_lines();
-        if lost_by_now > lost {
-            tracing::warn!(
-                lines = lost_by_now - lost,
-                "log lines were lost: what takes them is full, slow or away"
-            );
-            lost = lost_by_now;
-        }
+        lost_lines.look(log::lost_lines());
         let rows_by_now = services.journal.protocol_logs.lost();
         if rows_by_now > rows {
             tracing::warn!(
@@ -56,6 +51,34 @@ pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
                 "rows of protocol logs were lost: what takes them is full, slow or away"
             );
             rows = rows_by_now;
+        }
+    }
+}
+
+/// What was told of lost lines.
+#[derive(Default)]
+struct LostLines {
+    told: usize,
+    /// For so many looks nothing more is told, and after it for twice as many: where nothing takes
+    /// lines, what tells of them is lost as well.
+    pause: u32,
+    looks: u32,
+}
+
+impl LostLines {
+    fn look(&mut self, lost: usize) {
+        let lines = lost - self.told;
+        self.looks += 1;
+        if lines == 0 {
+            self.pause = 0;
+        } else if self.looks > self.pause {
+            tracing::warn!(
+                lines,
+                "log lines were lost: what takes them is full, slow or away"
+            );
+            self.told = lost;
+            self.looks = 0;
+            self.pause = (2 * self.pause).clamp(1, LOST_PAUSE_MAX);
         }
     }
 }
