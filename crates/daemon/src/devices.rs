@@ -3,9 +3,8 @@
 //! Kept in a file over a restart.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mail::Timestamp;
@@ -202,14 +201,13 @@ impl Devices {
     /// Goes on with what is in the `file`, where there is one. What cannot be read is set aside:
     /// nothing is decided by it.
     pub(crate) fn resume(file: PathBuf) -> Self {
-        let known = read(&file).unwrap_or_else(|error| {
-            let aside = file.with_extension("damaged");
-            let _left_where_it_is = fs::rename(&file, &aside);
-            tracing::warn!(?file, ?aside, %error, "the devices that send are learned anew");
-            Known::default()
+        let parse = |octets: &[u8]| serde_json::from_slice(octets).ok();
+        let known: Option<Known> = whole_file::read(&file, parse).unwrap_or_else(|error| {
+            tracing::warn!(?file, %error, "the devices that send are learned anew");
+            None
         });
         Self {
-            known: Mutex::new(known),
+            known: Mutex::new(known.unwrap_or_default()),
             file,
             writing: Mutex::default(),
         }
@@ -238,16 +236,9 @@ impl Devices {
     }
 }
 
-fn read(file: &Path) -> io::Result<Known> {
-    match fs::read(file) {
-        Ok(octets) => Ok(serde_json::from_slice(&octets)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Known::default()),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use super::*;

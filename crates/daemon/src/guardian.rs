@@ -1,9 +1,8 @@
 //! The guardian of what goes out, for all sessions and attempts: behind a lock, and kept in a file over
 //! a restart.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use admission::{Subject, Watched};
@@ -26,12 +25,13 @@ impl Guardian {
     /// Goes on with what is in the `file`, where there is one. What cannot be read is learned anew:
     /// mail does not wait for it.
     pub(crate) fn resume(file: PathBuf) -> Self {
-        let counts = read(&file).unwrap_or_else(|error| {
+        let parse = admission::Guardian::from_octets;
+        let counts = whole_file::read(&file, parse).unwrap_or_else(|error| {
             tracing::warn!(?file, %error, "what is usual to be sent is learned anew");
-            admission::Guardian::default()
+            None
         });
         Self {
-            counts: Mutex::new(counts),
+            counts: Mutex::new(counts.unwrap_or_default()),
             file,
             writing: Mutex::default(),
             urgent: Notify::new(),
@@ -69,18 +69,10 @@ impl Guardian {
     }
 }
 
-fn read(file: &Path) -> io::Result<admission::Guardian> {
-    match fs::read(file) {
-        Ok(octets) => admission::Guardian::from_octets(&octets)
-            .ok_or_else(|| io::Error::other("this is not what was written")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Default::default()),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_cannot_be_read_is_learned_anew() {
@@ -93,7 +85,7 @@ mod tests {
             let guardian = Guardian::resume(file.clone());
             assert_eq!(guardian.watched(Timestamp::default()), []);
             guardian.keep().unwrap();
-            assert!(read(&file).is_ok());
+            assert!(whole_file::read(&file, admission::Guardian::from_octets).is_ok());
         }
         // A folder in its place.
         let guardian = Guardian::resume(folder.path().to_owned());

@@ -1,8 +1,7 @@
 //! Who was here before, for all sessions: behind a lock, and kept in a file over a restart.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::whole_file;
@@ -19,12 +18,12 @@ impl History {
     /// Goes on with what is in the `file`, where there is one. What cannot be read is set aside, and
     /// everybody is new: mail does not wait for it.
     pub(crate) fn resume(file: PathBuf, max_entries: u32) -> Self {
-        let all = read(&file, max_entries).unwrap_or_else(|error| {
-            let aside = file.with_extension("damaged");
-            let _left_where_it_is = fs::rename(&file, &aside);
-            tracing::warn!(?file, ?aside, %error, "who was here before is learned anew");
-            greylisting::History::new(max_entries)
+        let parse = |octets: &[u8]| greylisting::History::read(octets, max_entries);
+        let all = whole_file::read(&file, parse).unwrap_or_else(|error| {
+            tracing::warn!(?file, %error, "who was here before is learned anew");
+            None
         });
+        let all = all.unwrap_or_else(|| greylisting::History::new(max_entries));
         Self {
             all: Mutex::new(all),
             file,
@@ -58,21 +57,11 @@ impl History {
     }
 }
 
-fn read(file: &Path, max_entries: u32) -> io::Result<greylisting::History> {
-    match fs::read(file) {
-        Ok(octets) => greylisting::History::read(&octets, max_entries)
-            .ok_or_else(|| io::Error::other("this is not what was written")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(greylisting::History::new(max_entries))
-        }
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use greylisting::Settings;
     use mail::Timestamp;
+    use std::fs;
 
     use super::*;
 

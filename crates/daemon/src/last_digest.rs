@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mail::{TimeOfDay, Timestamp, Zone};
@@ -24,7 +24,7 @@ pub(crate) struct LastDigest {
 impl LastDigest {
     /// Goes on with what is in the `file`, if there is one. May block.
     pub(crate) fn resume(file: PathBuf) -> Self {
-        let told = read(&file).unwrap_or_else(|error| {
+        let told = whole_file::read(&file, moment).unwrap_or_else(|error| {
             tracing::warn!(?file, %error, "it is not known any more when it was told what is held");
             None
         });
@@ -48,22 +48,14 @@ impl LastDigest {
     }
 }
 
-fn read(file: &Path) -> io::Result<Option<Moment>> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let moment = |text: &str| text.parse().ok().map(Timestamp::from_millis);
-    let both = text.trim_end().split_once(' ');
-    let told = both.and_then(|(wall, line)| {
-        Some(Moment {
-            wall: moment(wall)?,
-            line: moment(line)?,
-        })
-    });
-    told.map(Some)
-        .ok_or_else(|| io::Error::other("this is not what was written"))
+fn moment(octets: &[u8]) -> Option<Moment> {
+    let at = |text: &str| text.parse().ok().map(Timestamp::from_millis);
+    let text = str::from_utf8(octets).ok()?;
+    let (wall, line) = text.trim_end().split_once(' ')?;
+    Some(Moment {
+        wall: at(wall)?,
+        line: at(line)?,
+    })
 }
 
 /// Whether the time of day has come since somebody was told. A clock that is set back makes nobody hear

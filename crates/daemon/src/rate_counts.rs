@@ -1,17 +1,13 @@
 //! How much went out by rates that look far back, kept in a file over a restart: else one at noon
 //! would send twice what a service permits in a day.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use queue::RateCount;
 
 use crate::whole_file;
-
-/// More than is ever written.
-const OCTETS_MAX: u64 = 4 << 20;
 
 /// The file.
 pub(crate) struct RateCounts {
@@ -38,30 +34,18 @@ impl RateCounts {
     /// What is in the file, where there is one. What cannot be read is set aside, and the count begins
     /// anew: mail does not wait for it.
     pub(crate) fn resume(&self) -> Vec<RateCount> {
-        let read = self.read();
-        read.unwrap_or_else(|error| {
-            let (file, aside) = (&self.file, self.file.with_extension("damaged"));
-            let _left_where_it_is = fs::rename(file, &aside);
-            tracing::warn!(?file, ?aside, %error, "what went by rates is counted anew");
-            Vec::new()
-        })
-    }
-
-    fn read(&self) -> io::Result<Vec<RateCount>> {
-        let file = match fs::File::open(&self.file) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+        let parse = |octets: &[u8]| {
+            let text = str::from_utf8(octets).ok()?;
+            let counts = RateCount::read(text)?;
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            text.clone_into(&mut kept.text);
+            Some(counts)
         };
-        let mut text = String::new();
-        file.take(OCTETS_MAX).read_to_string(&mut text)?;
-        let counts = RateCount::read(&text);
-        let counts = counts.ok_or_else(|| io::Error::other("this is not what was written"))?;
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .text = text;
-        Ok(counts)
+        let counts = whole_file::read(&self.file, parse).unwrap_or_else(|error| {
+            tracing::warn!(file = ?self.file, %error, "what went by rates is counted anew");
+            None
+        });
+        counts.unwrap_or_default()
     }
 
     fn keep(&self, counts: &[RateCount], is_last: bool) -> io::Result<()> {
@@ -95,6 +79,7 @@ fn told(kept: io::Result<()>) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use mail::Timestamp;
@@ -137,8 +122,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [file, aside] = ["rates", "rates.damaged"].map(|name| folder.path().join(name));
         let whole = RateCount::written(&[count(3)]);
-        let endless = "x".repeat(usize::try_from(OCTETS_MAX).unwrap() + 1);
-        for text in ["", "\0\u{1}", &whole[..whole.len() - 2], &endless] {
+        for text in ["", "\0\u{1}", &whole[..whole.len() - 2], "x"] {
             fs::write(&file, text).unwrap();
             let counts = RateCounts::new(file.clone());
             assert_eq!(counts.resume(), []);

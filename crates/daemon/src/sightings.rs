@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mail::Timestamp;
@@ -27,7 +27,7 @@ impl Sightings {
             // Mostly there is none. It must not be told of later, when nobody counts on it.
             let _none = fs::remove_file(&file);
         }
-        let tally = read(&file).unwrap_or_else(|error| {
+        let tally = whole_file::read(&file, Tally::from_octets).unwrap_or_else(|error| {
             tracing::warn!(?file, %error, "what domains are to be told is counted anew");
             None
         });
@@ -97,16 +97,6 @@ impl Sightings {
             );
         }
         tally.report(now.as_secs())
-    }
-}
-
-fn read(file: &Path) -> io::Result<Option<Tally>> {
-    match fs::read(file) {
-        Ok(octets) => Tally::from_octets(&octets)
-            .map(Some)
-            .ok_or_else(|| io::Error::other("this is not what was written")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -202,12 +202,15 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached(&record::select(record::LAST_OF))?;
-        let read = |found: &rusqlite::Row<'_>| {
-            Ok((record::number(found)?, record::row(found, &self.words)?))
-        };
+        let read = |found: &rusqlite::Row<'_>| self.numbered(found);
         Ok(statement
             .query_row((id.to_bytes(), number), read)
             .optional()?)
+    }
+
+    /// A row, and the number of it.
+    fn numbered(&self, found: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, Row)> {
+        Ok((record::number(found)?, record::row(found, &self.words)?))
     }
 
     /// The number of the newest row; 0 when there is none.
@@ -223,9 +226,7 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached(&record::select("n <= ?1 ORDER BY n DESC LIMIT ?2"))?;
-        let read = |found: &rusqlite::Row<'_>| {
-            Ok((record::number(found)?, record::row(found, &self.words)?))
-        };
+        let read = |found: &rusqlite::Row<'_>| self.numbered(found);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map((from, limit), read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
