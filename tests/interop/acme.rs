@@ -379,12 +379,16 @@ fn the_authority_says_when_to_renew() {
 
 /// Whole days from now to a moment of the status.
 fn days_until(moment: &Value) -> i64 {
+    minutes_until(moment) / (24 * 60)
+}
+
+fn minutes_until(moment: &Value) -> i64 {
     let moment = moment.as_str().expect("a moment");
     let seconds = |what: &str| -> i64 {
         let ran = run("date", &["-d", what, "+%s"]).expect_code(0);
         ran.out.trim().parse().expect("seconds")
     };
-    (seconds(moment) - seconds("now")) / (24 * 60 * 60)
+    (seconds(moment) - seconds("now")) / 60
 }
 
 /// By the clock, within seconds of life: nobody asks for it.
@@ -467,6 +471,38 @@ fn an_authority_is_believed_no_more_than_it_has_to_be() {
     until("advice", seconds(ORDER_SECONDS_MAX), advised);
     pebble.is_now(json!({ "window": [-20, -10], "bare": true }));
     relay.command(&["acme", "renew"]).expect_code(0);
+}
+
+/// RFC 8555 section 6.6: by seconds or a date, within a day; an operator who asks anew is obeyed.
+#[test]
+fn an_authority_that_has_had_enough_is_left_alone_until_it_says() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    pebble.is_now(json!({ "limited": "18000" }));
+    let relay = Relay::start(network, &pebble.settings(""));
+    let first = ended(&relay, "relay.test", 1);
+    assert!(
+        (295..310).contains(&minutes_until(&first["renewed"])),
+        "{first}"
+    );
+    let renewed = first["renewed"].as_str().expect("a moment");
+    let why = format!("too many of you (rateLimited); it is left alone until {renewed}");
+    let said = attention(&relay);
+    assert!(said.contains(&why), "{said}");
+    let date = run("date", &["-u", "-R", "-d", "+10 hours"]).expect_code(0);
+    let date = date.out.trim().replace("+0000", "GMT");
+    for (asked, minutes) in [(&*date, 595..616), ("99999999999", 1435..1476)] {
+        pebble.is_now(json!({ "limited": asked }));
+        relay.command(&["acme", "renew"]).expect_code(1);
+        let row = row(&relay, "relay.test");
+        let left = minutes_until(&row["renewed"]);
+        assert!(minutes.contains(&left), "{asked}: {row}");
+    }
+    // Nobody tried a second time by itself.
+    assert_eq!(pebble.entries("limited").len(), 3);
+    pebble.is_now(json!({}));
+    relay.command(&["acme", "renew"]).expect_code(0);
+    assert_eq!(attention(&relay), "[]");
 }
 
 /// What failed is not given up until the old certificate is near its end, and a configuration that is

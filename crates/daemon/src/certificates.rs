@@ -11,7 +11,7 @@ use config::{Acme, AcmeName};
 use lookups::AcmeFault;
 use mail::Timestamp;
 use nix::unistd::{AccessFlags, access};
-use tls::{Due, Life, Obtained, Renewal, ServerCertificate, Window};
+use tls::{Due, Failure, Life, Obtained, Renewal, ServerCertificate, Window};
 use tokio::sync::{Notify, watch};
 
 use crate::api::AcmeRow;
@@ -143,7 +143,12 @@ impl Certificates {
             named.renewal.failed(fault.failure, rand::random(), now);
             named.tries += 1;
             named.tried_at = Some(now);
-            named.trouble = Some(fault.why.clone());
+            named.trouble = Some(match (fault.failure, named.renewal.at()) {
+                (Failure::Limited(_), Some(until)) => {
+                    format!("{}; it is left alone until {until}", fault.why)
+                }
+                _ => fault.why.clone(),
+            });
         });
     }
 

@@ -4,7 +4,7 @@ use std::error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,11 +12,11 @@ use bytes::Bytes;
 use config::{Acme, AcmeBinding, AcmeChallenge};
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::RETRY_AFTER;
-use hyper::{HeaderMap, Request, Uri};
+use hyper::{HeaderMap, Request, Response, Uri};
 use instant_acme::{
     Account, AccountBuilder, AuthorizationHandle, AuthorizationStatus, BodyWrapper, BytesResponse,
     CertificateIdentifier, ChallengeType, Error, ExternalAccountKey, HttpClient, Identifier,
-    NewAccount, NewOrder, Order, OrderStatus, RenewalInfo, RetryPolicy,
+    NewAccount, NewOrder, Order, OrderStatus, Problem, RenewalInfo, RetryPolicy,
 };
 use mail::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -151,6 +151,7 @@ impl AcmeFault {
     fn of(error: &Error, what: &str) -> Self {
         let failure = match error {
             Error::Api(_) if has_type(error, "badNonce") => Failure::Unreachable,
+            Error::Other(_) if let Some(limit) = limit(error) => Failure::Limited(limit.wait),
             Error::Api(problem) if problem.status.is_some_and(|status| status >= 500) => {
                 Failure::Unreachable
             }
@@ -393,7 +394,7 @@ impl AcmeAccount {
         match again!(self.account.new_order(&with)) {
             // RFC 9773 section 5: it may be replaced already, or not be known; and an authority may
             // pass over the wish. That costs no certificate.
-            Err(error) if !has_type(&error, "rateLimited") => {
+            Err(error) if limit(&error).is_none() && !has_type(&error, "rateLimited") => {
                 again!(self.account.new_order(&new)).map_err(|error| plain(&error))
             }
             ordered => ordered.map_err(|error| plain(&error)),
@@ -441,7 +442,7 @@ impl AcmeAccount {
             Ok(_) => AcmeFault::refused("the proof did not convince the authority"),
             Err(error) => AcmeFault::of(&error, "the proof"),
         };
-        if fault.failure == Failure::Unreachable {
+        if fault.failure != Failure::Refused {
             return Err(fault);
         }
         let why = flaw(order).await.unwrap_or(fault.why);
@@ -591,15 +592,16 @@ fn window(info: &RenewalInfo) -> Option<Window> {
 }
 
 fn has_type(error: &Error, kind: &str) -> bool {
-    let Error::Api(problem) = error else {
-        return false;
-    };
+    matches!(error, Error::Api(problem) if is_of_type(problem, kind))
+}
+
+fn is_of_type(problem: &Problem, kind: &str) -> bool {
     let of = problem.r#type.as_deref();
     of.and_then(|of| of.strip_prefix("urn:ietf:params:acme:error:")) == Some(kind)
 }
 
 /// What an authority says of a problem.
-fn said(problem: &instant_acme::Problem) -> String {
+fn said(problem: &Problem) -> String {
     let kind = problem
         .r#type
         .as_deref()
@@ -658,9 +660,66 @@ impl HttpClient for Http {
                 is_url(&directory.new_nonce).map_err(|why| Error::Other(why.into()))?;
             }
             shorten(answer.headers_mut());
+            if let Some(limit) = Limit::of(&answer, SystemTime::now()) {
+                return Err(Error::Other(Box::new(limit)));
+            }
             Ok(BytesResponse::from(answer.map(Full::new)))
         })
     }
+}
+
+/// The authority has had enough of us, and says until when. The library hands on the problem and drops
+/// the header that says so.
+#[derive(Debug, PartialEq, Eq)]
+struct Limit {
+    wait: Duration,
+    /// The authority's.
+    words: String,
+}
+
+impl Limit {
+    /// RFC 8555 section 6.6: "the server MUST return an error of type
+    /// \"urn:ietf:params:acme:error:rateLimited\". Additionally, the server SHOULD send a Retry-After
+    /// header field". Without that field it is a problem as others are.
+    fn of(answer: &Response<Bytes>, now: SystemTime) -> Option<Self> {
+        if answer.status().is_success() {
+            return None;
+        }
+        let problem: Problem = serde_json::from_slice(answer.body()).ok()?;
+        if !is_of_type(&problem, "rateLimited") {
+            return None;
+        }
+        Some(Self {
+            wait: retry_after(answer.headers(), now)?.min(RETRY_AFTER_MAX),
+            words: said(&problem),
+        })
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl error::Error for Limit {}
+
+fn limit(error: &Error) -> Option<&Limit> {
+    match error {
+        Error::Other(other) => other.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// How long that is from now: seconds or a date (RFC 9110 section 10.2.3). A date that has passed is
+/// no time at all.
+fn retry_after(fields: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let asked = fields.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(asked).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 fn is_url(text: &str) -> Result<(), String> {
@@ -707,5 +766,42 @@ mod tests {
         let mut none = HeaderMap::new();
         shorten(&mut none);
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn a_limit_says_until_when_in_seconds_or_by_a_date() {
+        let now = httpdate::parse_http_date("Fri, 31 Dec 1999 23:00:00 GMT").unwrap();
+        let answer = |status: u16, kind: &str, retry: Option<&str>| {
+            let body = format!(
+                r#"{{"type":"urn:ietf:params:acme:error:{kind}","detail":"too many","status":{status}}}"#
+            );
+            let mut answer = Response::new(Bytes::from(body));
+            *answer.status_mut() = status.try_into().unwrap();
+            if let Some(retry) = retry {
+                answer
+                    .headers_mut()
+                    .insert(RETRY_AFTER, retry.parse().unwrap());
+            }
+            Limit::of(&answer, now).map(|limit| (limit.wait.as_secs(), limit.words))
+        };
+        let most = RETRY_AFTER_MAX.as_secs();
+        for (retry, wait) in [
+            ("3600", 3600),
+            (" 60 ", 60),
+            ("0", 0),
+            ("86400000", most),
+            ("Fri, 31 Dec 1999 23:30:00 GMT", 1800),
+            ("Fri, 31 Dec 1999 22:00:00 GMT", 0),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", most),
+        ] {
+            let said = "too many (rateLimited)".to_owned();
+            let limited = answer(429, "rateLimited", Some(retry));
+            assert_eq!(limited, Some((wait, said)), "{retry}");
+        }
+        assert!(answer(503, "rateLimited", Some("60")).is_some());
+        assert_eq!(answer(429, "rateLimited", None), None);
+        assert_eq!(answer(429, "rateLimited", Some("soon")), None);
+        assert_eq!(answer(403, "unauthorized", Some("60")), None);
+        assert_eq!(answer(200, "rateLimited", Some("60")), None);
     }
 }

@@ -30,8 +30,10 @@ const DOUBLINGS_MAX: u32 = 16;
 const REFUSED_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// That part, of one.
 const PAUSE_SPREAD: f64 = 4.0;
+/// An authority that wants to be left alone for longer is asked then all the same.
+const LIMITED_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// No pause is longer.
-const PAUSE_MAX: Duration = Duration::from_secs(8 * 60 * 60);
+const PAUSE_MAX: Duration = Duration::from_secs(26 * 60 * 60);
 
 /// From when to when a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub enum Failure {
     Unreachable,
     /// It said no, or what we need for it failed: authorities count how often somebody fails.
     Refused,
+    /// It has had enough of us, and wants to be left alone for so long.
+    Limited(Duration),
 }
 
 impl Failure {
@@ -77,7 +81,15 @@ impl Failure {
     fn pauses(self) -> (Duration, Duration) {
         match self {
             Self::Unreachable => (MINUTE, HOUR),
-            Self::Refused => (15 * MINUTE, REFUSED_MAX),
+            Self::Refused | Self::Limited(_) => (15 * MINUTE, REFUSED_MAX),
+        }
+    }
+
+    /// There is no pause shorter than this.
+    fn least(self) -> Duration {
+        match self {
+            Self::Limited(wait) => wait.min(LIMITED_MAX),
+            Self::Unreachable | Self::Refused => Duration::ZERO,
         }
     }
 }
@@ -152,7 +164,8 @@ impl Renewal {
         let doubled = first * 2_u32.pow(self.failures.min(DOUBLINGS_MAX));
         let pause = doubled.min(longest);
         self.failures = self.failures.saturating_add(1);
-        self.retry_at = Some(now + pause + pause.mul_f64(spread.clamp(0.0, 1.0) / PAUSE_SPREAD));
+        let by_chance = pause.mul_f64(spread.clamp(0.0, 1.0) / PAUSE_SPREAD);
+        self.retry_at = Some(now + pause.max(why.least()) + by_chance);
     }
 
     /// A new one is wanted now, and tried for until it was got.
@@ -371,6 +384,31 @@ mod tests {
         assert_eq!(pauses(Failure::Unreachable, 0.0), HOUR);
         renewal.want();
         assert_eq!((renewal.next(START), renewal.at()), (Due::Order, None));
+    }
+
+    /// Without a number of its own it would be a refusal as others are.
+    #[test]
+    fn an_authority_that_has_had_enough_is_left_alone_for_as_long_as_it_says_within_a_day() {
+        for (asked, spread, expected) in [
+            (Duration::ZERO, 0.0, 15 * MINUTE),
+            (3 * HOUR, 0.0, 3 * HOUR),
+            (3 * HOUR, 1.0, 3 * HOUR + 15 * MINUTE / 4),
+            (DAY, 0.0, DAY),
+            (400 * DAY, 0.0, DAY),
+            (Duration::MAX, 1.0, DAY + 15 * MINUTE / 4),
+        ] {
+            let mut renewal = Renewal::new(Some(life(START - 89 * DAY, 90)), 0.0);
+            renewal.failed(Failure::Limited(asked), spread, START);
+            let until = START + expected;
+            assert_eq!(renewal.next(START), Due::Wait(until), "{asked:?}");
+            assert_eq!(renewal.at(), Some(until));
+            assert_ne!(renewal.next(until), Due::Wait(until));
+        }
+        let mut renewal = Renewal::new(None, 0.0);
+        for _ in 0..60 {
+            renewal.failed(Failure::Limited(DAY), 1.0, START);
+        }
+        assert!(matches!(renewal.next(START), Due::Wait(_)));
     }
 
     /// Another authority is configured, and does not give one at first: the certificate of the one

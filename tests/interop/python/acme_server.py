@@ -10,6 +10,7 @@ Usage: acme_server.py SETTINGS, a JSON object with `address`, `port`, `certifica
   `refuse`    of so many POSTs in a row all but one are refused for their nonce
   `down`      answer nothing but 503
   `later`     Retry-After of all answers
+  `limited`   refuse all orders as too many, with this Retry-After
   `nonces`    where nonces are, in place of the right address
   `name`      the name that is to be proven, in place of the right one
   `token`     the token of each challenge, likewise
@@ -77,6 +78,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             write(refused=self.path)
             fields = {"Content-Type": PROBLEM, "Replay-Nonce": self.nonce()}
             return self.give(400, fields, json.dumps(problem).encode())
+        if self.path == "/order-plz" and "limited" in now:
+            problem = {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many of you", "status": 429}
+            write(limited=self.path)
+            fields = {"Content-Type": PROBLEM, "Replay-Nonce": self.nonce(), "Retry-After": now["limited"]}
+            return self.give(429, fields, json.dumps(problem).encode())
         status, fields, answer = self.forward(self.command, self.path, body)
         if self.path == "/dir" and status == 200:
             answer = self.directory(now, answer)
