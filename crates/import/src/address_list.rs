@@ -5,9 +5,11 @@
 //! names; then flags and the size of the head. A list of addresses is the number of its groups, the number of its
 //! addresses, and for each group: family (2: IPv4), number of entries, octets of an entry, a reserve, and an
 //! offset. There the mask of the group stands first, and then its addresses. A list of names begins with how many
-//! there are.
+//! there are. How they go on is written down nowhere: their words are what of the octets is text, apart from heads
+//! and addresses, in the order in which they stand.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use crate::addresses::Addresses;
 
@@ -18,8 +20,10 @@ pub(crate) struct AddressList {
     pub permitted: Addresses,
     /// Whether everybody is permitted who is not refused.
     pub all_except: bool,
-    /// Entries that were no IPv4 addresses, and names: they cannot be read here.
+    /// Entries that were no IPv4 addresses, and names: they are nothing that could be taken over.
     pub unread: usize,
+    /// What of the names can be read.
+    pub words: Vec<String>,
 }
 
 const OFFSET_FLAG: u32 = 0x8000_0000;
@@ -27,6 +31,15 @@ const IPV4: u32 = 2;
 /// So many groups and addresses are read.
 const GROUPS_MAX: u32 = 4096;
 const ENTRIES_MAX: u32 = 100_000;
+/// The octets of the head, of the head of a list of addresses, and of a group.
+const HEAD: usize = 24;
+const LIST_HEAD: usize = 8;
+const GROUP: usize = 20;
+/// A word of one letter may as well be a number; so many words are told.
+const WORD_MIN: usize = 2;
+const WORDS_MAX: usize = 20;
+/// DNS has no longer names.
+const WORD_MAX: usize = 253;
 
 impl AddressList {
     /// Reads the octets; nothing at all means that everybody is permitted.
@@ -45,14 +58,22 @@ impl AddressList {
                 .map(|n| (n & !OFFSET_FLAG) as usize)
         };
         let mut list = Self::default();
-        let (refused, _) = addresses(octets, offset(0).ok_or(cut)?, &mut list.unread).ok_or(cut)?;
+        let mut known: Vec<_> = std::iter::once(0..HEAD).collect();
+        let starts = [offset(0).ok_or(cut)?, offset(4).ok_or(cut)?];
+        let unread = &mut list.unread;
+        let (refused, _) = addresses(octets, starts[0], unread, &mut known).ok_or(cut)?;
         let (permitted, no_permitted) =
-            addresses(octets, offset(4).ok_or(cut)?, &mut list.unread).ok_or(cut)?;
+            addresses(octets, starts[1], unread, &mut known).ok_or(cut)?;
         list.refused = refused;
         list.permitted = permitted;
+        let mut names_there = 0;
         for at in [8, 12] {
             let names = number(octets, offset(at).ok_or(cut)?).ok_or(cut)?;
-            list.unread += names as usize;
+            names_there += names as usize;
+        }
+        list.unread += names_there;
+        if names_there > 0 {
+            list.words = words(octets, &known);
         }
         let names_permitted = number(octets, offset(12).ok_or(cut)?).unwrap_or(0);
         // A list of permitted clients is the only way in; without one, all come in who are not refused.
@@ -75,21 +96,31 @@ fn number(octets: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// The addresses of a list, and whether it has none at all. 0.0.0.0 alone stands for an empty list.
-fn addresses(octets: &[u8], at: usize, unread: &mut usize) -> Option<(Addresses, bool)> {
+/// The addresses of a list, and whether it has none at all. 0.0.0.0 alone stands for an empty list. Where they
+/// stand is added to `known`.
+fn addresses(
+    octets: &[u8],
+    at: usize,
+    unread: &mut usize,
+    known: &mut Vec<Range<usize>>,
+) -> Option<(Addresses, bool)> {
     let groups = number(octets, at)?;
     let mut all = Addresses::default();
     if groups > GROUPS_MAX {
         return None;
     }
+    let behind = at.checked_add(LIST_HEAD)?;
+    known.push(at..behind.checked_add(GROUP * groups as usize)?);
     for group in 0..groups as usize {
-        let head = at.checked_add(8)?.checked_add(group.checked_mul(20)?)?;
+        let head = behind.checked_add(GROUP * group)?;
         let (family, entries, size) = (
             number(octets, head)?,
             number(octets, head + 4)?,
             number(octets, head + 8)?,
         );
         let start = (number(octets, head + 16)? & !OFFSET_FLAG) as usize;
+        let taken = (entries as usize).checked_mul(size as usize)?;
+        known.push(start..start.checked_add(taken)?);
         if family != IPV4 || size != 4 || entries > ENTRIES_MAX {
             *unread += entries.saturating_sub(1).max(1) as usize;
             continue;
@@ -114,6 +145,21 @@ fn addresses(octets: &[u8], at: usize, unread: &mut usize) -> Option<(Addresses,
         all = all.union(&Addresses::of(of_group));
     }
     Some((all, groups == 0))
+}
+
+/// The texts outside of `known` that may be a host name or a part of one.
+fn words(octets: &[u8], known: &[Range<usize>]) -> Vec<String> {
+    let mut text = octets.to_vec();
+    for range in known {
+        let end = range.end.min(text.len());
+        text[range.start.min(end)..end].fill(0);
+    }
+    let is_of_name = |octet: &u8| octet.is_ascii_alphanumeric() || b".-_*".contains(octet);
+    text.split(|octet| !is_of_name(octet))
+        .filter(|word| (WORD_MIN..=WORD_MAX).contains(&word.len()))
+        .map(|word| String::from_utf8_lossy(word).to_ascii_lowercase())
+        .take(WORDS_MAX)
+        .collect()
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
@@ -156,6 +202,16 @@ pub(crate) fn written(refused: &[(&str, &[&str])], permitted: &[(&str, &[&str])]
     numbers.extend([0, 0, 0, 0]);
     let octets = numbers.into_iter().flat_map(u32::to_le_bytes).chain(data);
     octets.map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The same list with permitted names behind it, whose words are these.
+#[cfg(test)]
+pub(crate) fn with_names(list: &str, names: u8, words: &[u8]) -> String {
+    let mut octets = hex(list).unwrap();
+    let at = (number(&octets, 12).unwrap() & !OFFSET_FLAG) as usize;
+    octets[at] = names;
+    octets.extend(words);
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -229,6 +285,19 @@ mod tests {
         ] {
             assert!(AddressList::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// What can be read of names is told; addresses that are letters are none.
+    #[test]
+    fn names_are_counted_and_their_words_read() {
+        let addresses = ["127.0.0.1", "99.111.109.0"];
+        let plain = written(&[], &[("255.255.255.255", &addresses)]);
+        assert_eq!(AddressList::parse(&plain).unwrap().words, [""; 0]);
+        let list = with_names(&plain, 2, b"\0Contoso.com\0branch\0example\0");
+        let list = AddressList::parse(&list).unwrap();
+        assert_eq!(list.words, ["contoso.com", "branch", "example"]);
+        assert_eq!(list.permitted.entries(), ["99.111.109.0", "127.0.0.1"]);
+        assert!(list.unread == 2 && !list.all_except);
     }
 
     proptest! {

@@ -144,10 +144,7 @@ fn clients(
     match AddressList::parse(&property.value) {
         Ok(list) => {
             if list.unread > 0 {
-                let why = format!(
-                    "{} entries that are names or no IPv4 addresses cannot be read: write them",
-                    list.unread
-                );
+                let why = left_out(&list);
                 work.tell(Fate::NotTranslated, &property.origin, option, &why);
             }
             Some((list, property.origin.clone()))
@@ -159,6 +156,22 @@ fn clients(
             Some((AddressList::default(), property.origin.clone()))
         }
     }
+}
+
+/// IIS believed what reverse DNS said of a client, which whoever has the address can make say anything. Here a
+/// name has to be confirmed, so it is for people to decide.
+fn left_out(list: &AddressList) -> String {
+    let count = list.unread;
+    if list.words.is_empty() {
+        return format!(
+            "{count} entries that are names or no IPv4 addresses cannot be read: write them"
+        );
+    }
+    format!(
+        "{count} entries that are names or no IPv4 addresses are left out, in which these words can be read: {}. \
+         Write addresses, or names as \"*.NAME\" where their reverse DNS leads back to the address",
+        list.words.join(", ")
+    )
 }
 
 fn connect(work: &mut Work, server: &Server<'_>, name: &str) {

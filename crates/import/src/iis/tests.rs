@@ -1,5 +1,5 @@
 use super::*;
-use crate::address_list::written;
+use crate::address_list::{with_names, written};
 use proptest::prelude::*;
 
 /// As the metabase has it: values over several lines, properties in any order, entities, what is encrypted.
@@ -205,6 +205,22 @@ fn who_is_excepted_has_to_be_known() {
             "{text}"
         );
         assert_eq!(text.contains("[relay]\nallow = []\n"), !all_but, "{text}");
+    }
+}
+
+/// What IIS believed of reverse DNS anybody can make it say: a name is for people to write.
+#[test]
+fn names_on_a_list_are_told_and_not_taken_over() {
+    let plain = written(&[], &[("255.255.255.255", &["10.0.0.7"])]);
+    let imported = imported(&metabase(&with_names(&plain, 1, b"\0branch.example\0")));
+    let text = bare(&imported);
+    assert!(
+        text.contains("10.0.0.7") && !text.contains("branch"),
+        "{text}"
+    );
+    let report = imported.report.to_string();
+    for said in ["these words can be read: branch.example.", "\"*.NAME\""] {
+        assert!(report.contains(said), "{report}");
     }
 }
 
