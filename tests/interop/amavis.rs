@@ -144,6 +144,7 @@ struct Scene {
     amavis: Amavis,
     server: RecordingServer,
     world: RecordingServer,
+    way_back: SocketAddr,
 }
 
 impl Scene {
@@ -178,7 +179,44 @@ impl Scene {
             amavis,
             server,
             world,
+            way_back,
         }
+    }
+
+    /// Has the way back be at this address from now on.
+    fn move_way_back(&self, from: SocketAddr, to: SocketAddr) {
+        let text = fs::read_to_string(self.relay.config()).expect("the configuration");
+        let moved = text.replace(&from.to_string(), &to.to_string());
+        self.relay.write_whole_config(&moved);
+        self.relay.command(&["reload"]).expect_code(0);
+    }
+
+    /// What the queue heard for each of these, who all wait.
+    fn heard_for(&self, waiting: &[&str]) -> Vec<String> {
+        let heard = waiting.iter().map(|to| self.relay.wait_for_deferral(to));
+        let heard = heard.collect();
+        assert_eq!(self.relay.queue().len(), waiting.len());
+        heard
+    }
+
+    /// Something else is where the filter goes, and takes one of two; our way back is `elsewhere`
+    /// for so long.
+    fn half_at_a_time(&self, elsewhere: SocketAddr) {
+        self.move_way_back(self.way_back, elsewhere);
+        let takes_one = Conduct {
+            at_recipient: |path| (path == "carol@hosted.test").then_some("451 4.3.0 not now"),
+            ..Conduct::default()
+        };
+        let other = RecordingServer::start_with(self.way_back, takes_one);
+        self.send(&["bob@hosted.test", "carol@hosted.test"], &message("half"));
+        assert_eq!(other.wait_for("half").to, ["bob@hosted.test"]);
+        let heard = self.heard_for(&["carol@hosted.test"]).remove(0);
+        assert!(heard.contains("not now"), "{heard}");
+        assert_eq!(other.count(), 1);
+        drop(other);
+        self.move_way_back(elsewhere, self.way_back);
+        assert_eq!(self.server.wait_for("half").to, ["carol@hosted.test"]);
+        self.relay.wait_until_empty();
     }
 
     fn send(&self, to: &[&str], text: &str) {
@@ -272,6 +310,60 @@ fn mail_goes_through_amavis_once_and_comes_out_as_it_says() {
     all.server.wait_for("later");
     all.relay.wait_until_empty();
     assert_eq!(all.server.count(), 3);
+}
+
+#[test]
+#[ignore = "needs amavisd-new: scripts/test scanners"]
+fn mail_waits_while_the_way_back_is_gone_or_refuses_and_each_recipient_gets_it_once() {
+    let both = ["bob@hosted.test", "carol@hosted.test"];
+    let all = Scene::start();
+    let (way_back, network) = (all.way_back, all.relay.network);
+    // A connection to the way back is there, and kept for the next message.
+    all.send(&both, &message("before"));
+    all.server.wait_for("before");
+    all.relay.wait_until_empty();
+
+    // A reload moves it: nobody is where the filter goes.
+    let elsewhere = network.free_port(network.host(31));
+    all.move_way_back(way_back, elsewhere);
+    all.send(&both, &message("gone"));
+    for heard in all.heard_for(&both) {
+        assert!(heard.contains(": 451 4.5.0 "), "{heard}");
+    }
+    all.move_way_back(elsewhere, way_back);
+    all.server.wait_for("gone");
+    all.relay.wait_until_empty();
+
+    // It is there, and takes the filter for a stranger.
+    let text = fs::read_to_string(all.relay.config()).expect("the configuration");
+    let of_nobody = format!("[after_queue]\nfrom = [\"{}\"]\n", network.host(32));
+    let closed = text.replace("[after_queue]\n", &of_nobody);
+    all.relay.write_whole_config(&closed);
+    all.relay.command(&["reload"]).expect_code(0);
+    all.send(&both, &message("closed"));
+    for heard in all.heard_for(&both) {
+        assert!(heard.contains(": 451 4.5.0 "), "{heard}");
+    }
+    all.relay.write_whole_config(&text);
+    all.relay.command(&["reload"]).expect_code(0);
+    all.server.wait_for("closed");
+    all.relay.wait_until_empty();
+
+    all.half_at_a_time(elsewhere);
+
+    // Nobody got anything twice, and no sender heard of it.
+    let to = |name: &str| {
+        let all = all.server.received().into_iter();
+        let to: Vec<_> = all.filter(|one| one.subject() == name).collect();
+        let mut to: Vec<_> = to.into_iter().flat_map(|one| one.to).collect();
+        to.sort();
+        to
+    };
+    for name in ["before", "gone", "closed"] {
+        assert_eq!(to(name), both, "{name}");
+    }
+    assert_eq!(to("half"), ["carol@hosted.test"]);
+    assert_eq!(all.world.count(), 0);
 }
 
 /// amavisd-milter, between a relay and an amavisd, until this is dropped.
