@@ -9,11 +9,17 @@ use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::{Conduct, RecordingServer};
+use crate::submission_setup::{PASSWORD, SubmissionSetup, USER};
 use crate::wait::{seconds, until, until_true};
 
 /// A message for this recipient, of which the relay says that it has it; its queue id.
 fn send(relay: &Relay, recipient: &str, name: &str) -> String {
-    let mut client = Dialogue::ready(relay.network.permitted(), relay.address());
+    let client = Dialogue::ready(relay.network.permitted(), relay.address());
+    hand_in(client, recipient, name)
+}
+
+/// The same in this session, which ends with it.
+fn hand_in(mut client: Dialogue, recipient: &str, name: &str) -> String {
     client.ask("MAIL FROM:<ann@client.test>", 250);
     client.ask(&format!("RCPT TO:<{recipient}>"), 250);
     client.ask("DATA", 354);
@@ -171,4 +177,66 @@ fn an_operator_has_everything_of_somebody_kept_for_a_while() {
     );
     assert!(!said.contains("content-of-nobodys"), "{said}");
     assert_eq!(transcripts(&relay, &before).len(), 0);
+}
+
+/// Each switch by itself, where nothing is kept otherwise; connections to servers that were open before
+/// are no exception.
+#[test]
+fn each_switch_keeps_what_it_names_and_nothing_else() {
+    let other = RecordingServer::start(Network::new().mail_server());
+    let domain = format!("[domain.\"other.test\"]\nroute = \"{}\"\n", other.route());
+    let mut setup = SubmissionSetup::prepare(&domain);
+    let config = fs::read_to_string(setup.relay.config()).expect("a configuration");
+    let off = "[log]\ntranscript = \"off\"\n";
+    setup
+        .relay
+        .write_whole_config(&config.replacen("[log]\n", off, 1));
+    setup.relay.run();
+    let (relay, network) = (&setup.relay, setup.relay.network);
+    let of = |last, recipient: &str, name: &str| {
+        let client = Dialogue::ready(network.host(last), relay.address());
+        hand_in(client, recipient, name)
+    };
+    // Of a client, of a user, at a site, for an address, and of nobody in particular.
+    let play = |when: &str| {
+        let name = |of: &str| format!("{of}-{when}");
+        let ids = [
+            of(30, "bob@hosted.test", &name("client")),
+            hand_in(
+                setup.signed_in(USER, PASSWORD),
+                "bob@hosted.test",
+                &name("user"),
+            ),
+            of(31, "bob@other.test", &name("site")),
+            of(31, "carol@hosted.test", &name("address")),
+            of(31, "dave@hosted.test", &name("nobody")),
+        ];
+        relay.wait_until_empty();
+        ids
+    };
+    let before = play("before");
+    let client = network.host(30).to_string();
+    for (switch, whom) in [
+        ("--client", &*client),
+        ("--user", USER),
+        ("--site", &other.route()),
+        ("--address", "carol@hosted.test"),
+    ] {
+        relay
+            .command(&["log", "trace", switch, whom])
+            .expect_code(0);
+    }
+    let during = play("during");
+    // Of how many sessions and attempts.
+    let kept = |id: &String| {
+        let all = transcripts(relay, id);
+        let of_sessions = all.iter().filter(|row| !row["session"].is_null());
+        let sessions = of_sessions.count();
+        (sessions, all.len() - sessions)
+    };
+    let wanted = [(1, 0), (1, 0), (0, 1), (1, 1), (0, 0)];
+    until_true("the dialogues", seconds(20), || {
+        during.iter().map(kept).eq(wanted)
+    });
+    assert!(before.iter().map(kept).all(|kept| kept == (0, 0)));
 }

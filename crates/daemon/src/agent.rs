@@ -237,7 +237,7 @@ impl Task {
                 biased;
                 done = &mut work => return Some(done),
                 Some(order) = self.orders.recv() => {
-                    if self.agent.on_order(order, self.services.clock.line()) {
+                    if self.hear(order) {
                         return None;
                     }
                 }
@@ -295,7 +295,16 @@ impl Task {
             Some(order) = self.orders.recv(), if waits => order,
         };
         // Whatever it was, the next step follows.
-        let _left_off = self.agent.on_order(order, self.services.clock.line());
+        let _left_off = self.hear(order);
+    }
+
+    /// What the queue manager says; whether what is under way is void by that.
+    fn hear(&mut self, order: Order) -> bool {
+        // Since the connection began somebody may have asked for dialogues.
+        if self.services.journal.keeps_dialogues() {
+            self.agent.record();
+        }
+        self.agent.on_order(order, self.services.clock.line())
     }
 
     /// Fails only when the queue manager has ended; the spool still has the message.
