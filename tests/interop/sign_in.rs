@@ -172,6 +172,28 @@ fn a_broken_sign_in_gives_nothing() {
     });
     let mut dialogue = setup.signed_in(USER, PASSWORD);
     assert_starts(&dialogue.say(&plain(USER, PASSWORD)), "503");
+    let mut in_clear = Dialogue::ready(setup.stranger(), setup.submission());
+    assert_starts(&in_clear.say(&plain(USER, PASSWORD)), "530");
+    let expected = [
+        "501", "501", "501", "501", "504", "504", "501", "535", "535", "503", "530",
+    ];
+    let mut expected = expected.map(str::to_owned);
+    expected.sort_unstable();
+    assert_eq!(refused_sign_ins(&setup, "").len(), expected.len());
+    assert_eq!(codes_of_sign_ins(&setup), expected);
+}
+
+/// What rows say was answered to sign-ins that were refused.
+fn codes_of_sign_ins(setup: &SubmissionSetup) -> Vec<String> {
+    let arguments = ["--json", "track", "--events", "state:refused"];
+    let out = setup.relay.command(&arguments).expect_code(0).out;
+    let rows: Vec<Value> = serde_json::from_str(&out).expect("JSON");
+    let of_sign_ins = rows.iter().filter(|row| row["stage"] == "sign-in");
+    let mut codes: Vec<String> = of_sign_ins
+        .map(|row| row["reply"].as_str().expect("a reply")[..3].to_owned())
+        .collect();
+    codes.sort_unstable();
+    codes
 }
 
 #[test]

@@ -14,7 +14,7 @@ use mail::{
 use queue::{Decided, Disposition, GivenUp, Judged, Moment};
 use reception::{AcceptedRecipient, RefusedMessage, RefusedRecipient, SessionFact, SignInFailed};
 use relay_policy::Rewritten;
-use smtp::Origin;
+use smtp::{Origin, Verb};
 use spool::{
     Bulk, HoldReason, Message, NewMessage, Recipient, RecipientState, Replacement, Waiting,
 };
@@ -81,6 +81,9 @@ impl Caller<'_> {
                 self.refused_message(at, refused)
             }
             SessionFact::SignInFailed(failed) => vec![self.failed_sign_in(at, failed)],
+            SessionFact::Complaint(complaint) if complaint.verb == Some(Verb::Auth) => {
+                vec![self.refused_auth(at, &complaint.reply)]
+            }
             SessionFact::Accepted(_)
             | SessionFact::Complaint(_)
             | SessionFact::Encrypted(_)
@@ -167,6 +170,14 @@ impl Caller<'_> {
                 why => format!("{mechanism}: {why}").into(),
             },
             ..self.row(at, of_refusal(&refusal.reply), Stage::SignIn)
+        }
+    }
+
+    /// It came to no name: the command was out of place, or what stood in it was no sign-in.
+    fn refused_auth(&self, at: Timestamp, reply: &Reply) -> Row {
+        Row {
+            reply: shown(reply),
+            ..self.row(at, of_refusal(reply), Stage::SignIn)
         }
     }
 
