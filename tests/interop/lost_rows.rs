@@ -67,7 +67,16 @@ fn lacking_rows(network: Network, server: &RecordingServer) -> (SmallDisk, Relay
         status["tracking"]["lost"].as_u64() > Some(0)
     });
     assert!(track(&relay, &["--events"]).len() < MESSAGES * RECIPIENTS);
+    assert!(says_rows_are_lost(&relay));
     (disk, relay)
+}
+
+/// Whether that needs anybody's attention.
+fn says_rows_are_lost(relay: &Relay) -> bool {
+    let status = relay.status().expect("it runs");
+    let attention = status["attention"].as_array().expect("lines");
+    let mut lines = attention.iter().filter_map(Value::as_str);
+    lines.any(|line| line.ends_with("tracking rows are lost"))
 }
 
 /// Each recipient has its arrival, once; some of them made again, with what the spool knows.
@@ -97,6 +106,9 @@ fn rows_that_a_full_disk_took_come_back_when_it_has_room() {
     let (disk, mut relay) = lacking_rows(network, &server);
     disk.grow("40m");
     assert_all_came_back(&relay);
+    until_true("no word of lost rows", seconds(20), || {
+        !says_rows_are_lost(&relay)
+    });
     relay.command(&["queue", "resume"]).expect_code(0);
     relay.wait_until_empty();
     assert_eq!(server.count(), MESSAGES);

@@ -56,7 +56,7 @@ use self::routes::Routes;
 use crate::active::ActiveConfiguration;
 use crate::api::{
     Counted, LargeRow, ListenerStatus, QueuePage, QueueQuery, QueueRow, QueueStatus, Refused,
-    Reloaded, RestingRow, ScannerStatus, ShapeQuery, SiteRow, SpoolStatus, Status,
+    Reloaded, RestingRow, ScannerStatus, ShapeQuery, SiteRow, SpoolStatus, Status, TrackingStatus,
 };
 use crate::attention::Attention;
 use crate::doors::Doors;
@@ -484,7 +484,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         absent: shared.absent().clone(),
         upgrade_refused: shared.upgrades.refused(),
         is_reload_due: shared.reload_due.load(Ordering::Relaxed),
-        lost_rows: tracking.as_ref().map_or(0, |store| store.lost),
+        lost_rows: tracking.as_ref().map_or(0, TrackingStatus::missing),
         tracking_trouble: tracking.as_ref().and_then(|store| store.trouble.clone()),
         tracking_set_aside: set_aside.map(|file| file.display().to_string()),
     };

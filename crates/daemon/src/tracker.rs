@@ -101,6 +101,8 @@ struct Shared {
     file: PathBuf,
     waiting: AtomicUsize,
     lost: AtomicU64,
+    /// Of these, made again from the spool.
+    made_again: AtomicU64,
     /// The oldest message of which a row was lost since it was written down that some are, in
     /// milliseconds of the queue's line.
     lost_since: AtomicU64,
@@ -136,6 +138,7 @@ impl Tracker {
             file: folder.join("tracking.db"),
             waiting: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
+            made_again: AtomicU64::new(0),
             lost_since: AtomicU64::new(NOTHING_LOST),
             trouble: Mutex::new(None),
             limits: Mutex::new(limits),
@@ -237,6 +240,11 @@ impl Tracker {
         self.shared.lost.load(Ordering::Relaxed)
     }
 
+    /// Of these, made again since from what the spool knows.
+    pub(crate) fn made_again(&self) -> u64 {
+        self.shared.made_again.load(Ordering::Relaxed)
+    }
+
     /// What is wrong with the store at present.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.shared.trouble().clone()
@@ -256,6 +264,14 @@ impl Shared {
             let millis = oldest.as_millis();
             self.lost_since.fetch_min(millis, Ordering::Relaxed);
         }
+    }
+
+    /// So many rows are made again. Those that a crash took were never counted as lost.
+    fn found_again(&self, rows: usize) {
+        let lost = self.lost.load(Ordering::Relaxed);
+        let made_again = self.made_again.load(Ordering::Relaxed) + rows as u64;
+        self.made_again
+            .store(made_again.min(lost), Ordering::Relaxed);
     }
 
     fn lose_rows(&self, rows: &[Row]) {
@@ -702,6 +718,7 @@ impl Writer {
                 self.compares = Instant::now() + REOPEN_INTERVAL;
                 return Ok(());
             }
+            self.shared.found_again(rows);
             tracing::info!(
                 rows,
                 "tracking rows were missing and are made again from the spool"

@@ -66,7 +66,8 @@ fn status(cli: &Cli) -> Outcome {
         Some(tracking) => {
             let trouble = tracking.trouble.as_deref().unwrap_or("rows are written");
             let trouble = mail::escaped(trouble);
-            say!("tracking {trouble}, {} lost since the start", tracking.lost);
+            let (lost, made_again) = (tracking.lost, tracking.made_again);
+            say!("tracking {trouble}, {lost} lost since the start, {made_again} made again");
         }
     }
     for scanner in &status.scanners {

@@ -183,8 +183,17 @@ pub struct TraceRow {
 pub struct TrackingStatus {
     /// Rows that could not be kept since the start.
     pub lost: u64,
+    /// Of these, made again since from what the spool knows.
+    pub made_again: u64,
     /// What is wrong with the store at present.
     pub trouble: Option<String>,
+}
+
+impl TrackingStatus {
+    /// Rows that are lost and were not made again.
+    pub fn missing(&self) -> u64 {
+        self.lost.saturating_sub(self.made_again)
+    }
 }
 
 /// The rows as a file of comma-separated values (RFC 4180): every field of every row, under a line

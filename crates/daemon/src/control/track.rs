@@ -195,6 +195,7 @@ pub(super) async fn ask<T: Send + 'static>(
 pub(super) fn status(tracker: Option<&Tracker>) -> Option<TrackingStatus> {
     tracker.map(|tracker| TrackingStatus {
         lost: tracker.lost(),
+        made_again: tracker.made_again(),
         trouble: tracker.trouble(),
     })
 }
