@@ -153,8 +153,7 @@ spool.min_free = "0MB"
         return [self.binary, "--config", self.path("gatepost.toml"), *arguments]
 
     def environment(self):
-        # As packaging/gatepost.service has it.
-        return {"MALLOC_ARENA_MAX": "2", **os.environ}
+        return {**unit_environment(), **os.environ}
 
     def retry(self):
         subprocess.run(self.of_this("queue", "retry"), check=True, stdout=subprocess.DEVNULL)
@@ -180,6 +179,13 @@ class Direct(Relay):
 
     def pss_kib(self):
         return 0
+
+
+def unit_environment():
+    """What packaging/gatepost.service starts the relay with."""
+    with open(os.path.join(REPOSITORY, "packaging/gatepost.service")) as unit:
+        lines = [line.strip().removeprefix("Environment=") for line in unit if line.startswith("Environment=")]
+    return dict(setting.split("=", 1) for line in lines for setting in line.split())
 
 
 def build():
