@@ -11,7 +11,9 @@ use ::screening::{Class, Finding, Scan};
 use authentication::Start;
 use bytes::Bytes;
 use contents::Reader;
-use mail::{Certificate, Client, Domain, Mailbox, Place, Reply, Timestamp, TlsFacts, Trust};
+use mail::{
+    Certificate, Client, Domain, Handshake, Mailbox, Place, Reply, Timestamp, TlsFacts, Trust,
+};
 use message::{RawField, listed_mailboxes};
 use queue::Moment;
 use reception::{Accepted, Refusal};
@@ -600,8 +602,16 @@ impl Arrival {
 struct Tls {
     version: String,
     cipher: String,
+    /// Both are absent in what earlier versions wrote.
+    #[serde(default)]
+    group: String,
+    #[serde(default)]
+    handshake: String,
     certificate: Option<Shown>,
 }
+
+/// The groups that `tls` agrees upon.
+const GROUPS: [&str; 4] = ["X25519", "X25519MLKEM768", "secp256r1", "secp384r1"];
 
 /// The client's certificate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -624,6 +634,8 @@ impl Tls {
         Self {
             version: facts.version.to_owned(),
             cipher: facts.cipher.to_string(),
+            group: facts.group.to_owned(),
+            handshake: facts.handshake.as_str().to_owned(),
             certificate,
         }
     }
@@ -646,8 +658,14 @@ impl Tls {
                 _ => "TLSv1.3",
             },
             cipher: self.cipher.into(),
-            group: "",
-            handshake: mail::Handshake::Full,
+            group: GROUPS
+                .into_iter()
+                .find(|group| *group == self.group)
+                .unwrap_or_default(),
+            handshake: [Handshake::Resumed, Handshake::Retried]
+                .into_iter()
+                .find(|kind| kind.as_str() == self.handshake)
+                .unwrap_or(Handshake::Full),
             certificate,
         }
     }

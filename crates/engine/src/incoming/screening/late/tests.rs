@@ -299,8 +299,8 @@ fn what_was_known_when_it_came_is_known_later() {
         storing.client.tls = Some(TlsFacts {
             version: "TLSv1.2",
             cipher: "TLS_X".into(),
-            group: "",
-            handshake: mail::Handshake::Full,
+            group: "X25519MLKEM768",
+            handshake: mail::Handshake::Retried,
             certificate: Some(Arc::new(Certificate {
                 sha256: [7; 32],
                 key_sha256: Some([8; 32]),
