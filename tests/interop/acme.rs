@@ -130,6 +130,37 @@ fn a_certificate_comes_by_each_kind_of_proof() {
     }
 }
 
+/// RFC 8737: whoever asks for `acme-tls/1` alone gets the proof while there is one, and browsers their page.
+#[test]
+fn a_console_at_the_port_shows_the_proof() {
+    let network = Network::new();
+    let pebble = Pebble::start(&network, Manner::default());
+    let authority = PeerAuthority::named("authority of the console");
+    let own = authority.certificate(&["relay.test"]);
+    let console = format!(
+        "[console]\nbind = \"{}\"\ncertificate = {:?}\nkey = {:?}\n",
+        pebble.proofs(),
+        own.chain,
+        own.key
+    );
+    let settings = pebble.settings("challenge = \"tls-alpn-01\"");
+    let relay = Relay::start(network, &format!("{settings}{console}"));
+    let row = ended(&relay, "relay.test", 1);
+    assert_eq!(row["state"], "valid", "{row}");
+    let at = pebble.proofs().to_string();
+    let seen = |more: &[&str]| {
+        let ask = ["s_client", "-connect", &at, "-servername", "relay.test"];
+        feed("openssl", &[&ask, more].concat(), b"").out
+    };
+    for more in [&[][..], &["-alpn", "h2,http/1.1"], &["-alpn", "acme-tls/1"]] {
+        let shown = seen(more);
+        assert!(
+            shown.contains("authority of the console"),
+            "{more:?}: {shown}"
+        );
+    }
+}
+
 /// Until the first one is there a self-signed one is shown; a new one is shown to whoever comes next,
 /// and who is there stays.
 #[test]

@@ -148,7 +148,7 @@ impl Work<'_> {
     }
 
     async fn ordered(&self, wanted: &AcmeWanted<'_>) -> Result<String, AcmeFault> {
-        let prover = Prover::new(Arc::clone(self.acme));
+        let prover = Prover::new(Arc::clone(self.acme), &self.services.certificates);
         self.account().await?.obtain(wanted, &prover).await
     }
 

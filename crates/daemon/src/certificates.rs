@@ -3,6 +3,7 @@
 pub(crate) mod files;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use config::{Acme, AcmeName};
 use lookups::AcmeFault;
 use mail::Timestamp;
 use nix::unistd::{AccessFlags, access};
-use tls::{Due, Failure, Life, Obtained, Renewal, ServerCertificate, Window};
+use tls::{AlpnProof, Due, Failure, Life, Obtained, Renewal, ServerCertificate, Window};
 use tokio::sync::{Notify, watch};
 
 use crate::api::AcmeRow;
@@ -25,6 +26,10 @@ pub(crate) struct Certificates {
     wanted: Notify,
     /// Told when an order has ended.
     ended: watch::Sender<()>,
+    /// What our own servers of pages by TLS show to an authority at present.
+    proof: Mutex<Option<AlpnProof>>,
+    /// Where they are.
+    pages: Mutex<Vec<SocketAddr>>,
 }
 
 #[derive(Default)]
@@ -223,6 +228,29 @@ impl Certificates {
         state.names.iter().any(|named| named.renewal.is_wanted())
     }
 
+    /// Pages are served by TLS at this address as long as the process lives: proofs are shown there too.
+    pub(crate) fn serves_pages_at(&self, address: SocketAddr) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.push(address);
+    }
+
+    /// Whether who comes to `address`, or to all addresses of its family, comes to our own pages.
+    pub(crate) fn has_pages_at(&self, address: SocketAddr) -> bool {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.iter().any(|page| is_reached(*page, address))
+    }
+
+    /// Shown there from now on; `None`: nothing.
+    pub(crate) fn prove(&self, proof: Option<AlpnProof>) {
+        *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = proof;
+    }
+
+    /// What is shown there now.
+    pub(crate) fn proof(&self) -> Option<AlpnProof> {
+        let proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        proof.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -306,6 +334,15 @@ impl Named {
     }
 }
 
+/// Where one of the two is for all addresses, no second socket can be bound beside the other. An authority does
+/// not come to loopback, unless that is where it was sent.
+fn is_reached(page: SocketAddr, address: SocketAddr) -> bool {
+    let (own, wanted) = (page.ip(), address.ip());
+    let is_reached =
+        own == wanted || own.is_unspecified() || (wanted.is_unspecified() && !own.is_loopback());
+    is_reached && own.is_ipv4() == wanted.is_ipv4() && page.port() == address.port()
+}
+
 pub(crate) fn life(held: &ServerCertificate) -> Life {
     Life {
         begins: held.begins,
@@ -344,6 +381,24 @@ pub(crate) fn complaint(acme: &Acme, life: Life) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_reached_by_their_address_or_by_all_of_the_family() {
+        for (page, wanted, expected) in [
+            ("192.0.2.1:443", "192.0.2.1:443", true),
+            ("192.0.2.1:443", "0.0.0.0:443", true),
+            ("0.0.0.0:443", "192.0.2.1:443", true),
+            ("127.0.0.1:443", "127.0.0.1:443", true),
+            ("127.0.0.1:443", "0.0.0.0:443", false),
+            ("192.0.2.1:443", "192.0.2.2:443", false),
+            ("192.0.2.1:8443", "192.0.2.1:443", false),
+            ("0.0.0.0:443", "[::]:443", false),
+            ("[::]:443", "[2001:db8::1]:443", true),
+        ] {
+            let [own, address] = [page, wanted].map(|text| text.parse().unwrap());
+            assert_eq!(is_reached(own, address), expected, "{page} {wanted}");
+        }
+    }
 
     #[test]
     fn a_hook_that_cannot_be_called_is_told() {

@@ -56,7 +56,7 @@ impl WebListener {
     }
 
     /// Serves a router until it is dropped: in clear, or by TLS with the certificates that the relay
-    /// of `tls` has at the time. Requests carry who asks, as `ConnectInfo<SocketAddr>`. Must be called
+    /// of `tls` has at the time, and the proof that an authority looks for. Requests carry who asks, as `ConnectInfo<SocketAddr>`. Must be called
     /// within the runtime.
     pub async fn serve(self, router: Router, tls: Option<ControlApi>) {
         let socket = match TcpListener::from_std(self.0) {
@@ -66,6 +66,9 @@ impl WebListener {
                 return;
             }
         };
+        if let (Some(relay), Ok(address)) = (&tls, socket.local_addr()) {
+            relay.serves_browsers_at(address);
+        }
         let places = Places::default();
         let mut connections = tokio::task::JoinSet::new();
         loop {
@@ -112,9 +115,10 @@ async fn answer(stream: TcpStream, client: SocketAddr, router: Router, tls: Opti
             let Some(acceptor) = relay.browsers_acceptor() else {
                 return;
             };
-            match tls::accept(stream, &acceptor, SILENCE_MAX).await {
-                Ok((stream, _)) => stream,
-                Err(_) => return,
+            let proof = relay.proof();
+            match tls::accept_or_prove(stream, &acceptor, proof.as_ref(), SILENCE_MAX).await {
+                Ok(Some(stream)) => stream,
+                Ok(None) | Err(_) => return,
             }
         }
     };

@@ -121,6 +121,13 @@ pub struct AlpnProof(Arc<ServerConfig>);
 /// RFC 8737 section 6.2
 const ALPN: &[u8] = b"acme-tls/1";
 
+/// Whether a client asks for a proof. RFC 8737 section 3: "The ACME server MUST provide an ALPN
+/// extension with the single protocol name \"acme-tls/1\"".
+pub(super) fn asks_for_proof(hello: &ClientHello<'_>) -> bool {
+    let mut protocols = hello.alpn().into_iter().flatten();
+    protocols.next() == Some(ALPN) && protocols.next().is_none()
+}
+
 impl AlpnProof {
     /// Proves that we asked for `name`; `digest` is the SHA-256 of the key authorization.
     ///
@@ -137,6 +144,10 @@ impl AlpnProof {
             .with_cert_resolver(Arc::new(Always(certified)));
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self(Arc::new(config)))
+    }
+
+    pub(super) fn config(&self) -> &Arc<ServerConfig> {
+        &self.0
     }
 }
 
@@ -165,8 +176,7 @@ struct Always(Arc<CertifiedKey>);
 
 impl ResolvesServerCert for Always {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let is_asked = hello.alpn()?.any(|protocol| protocol == ALPN);
-        is_asked.then(|| Arc::clone(&self.0))
+        asks_for_proof(&hello).then(|| Arc::clone(&self.0))
     }
 }
 

@@ -60,7 +60,7 @@ pub use obtained::Obtained;
 pub use private_authority::{Issued, PrivateAuthority};
 pub use renewal::{Due, Failure, Life, Renewal, Window};
 pub use replace::replace;
-pub use server::{Acceptor, accept};
+pub use server::{Acceptor, accept, accept_or_prove};
 pub use server_certificate::ServerCertificate;
 pub use stream::Stream;
 pub use x509::name_matches;

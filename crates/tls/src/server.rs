@@ -12,10 +12,11 @@ use rustls::{
     SupportedProtocolVersion, WantsVerifier, version,
 };
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::clients::{Vouching, is_provable};
 use super::error::{TlsError, within};
+use super::issuing::{AlpnProof, asks_for_proof};
 use super::verifier::{signature_12, signature_13, signature_schemes};
 use super::{ServerCertificates, TlsProblem, facts, provider};
 use crate::Stream;
@@ -136,6 +137,36 @@ pub async fn accept(
     let connection = stream.get_ref().1;
     let facts = facts(connection, |chain| acceptor.vouching.judge(chain));
     Ok((Stream::Tls(Box::new(stream.into())), facts))
+}
+
+/// The same at a port where an authority may look for `proof` too (RFC 8737): it gets that, and
+/// everybody else what `acceptor` shows. `None`: it was the authority, and the handshake was all it came for.
+///
+/// # Errors
+/// As of [`accept`].
+pub async fn accept_or_prove(
+    socket: TcpStream,
+    acceptor: &Acceptor,
+    proof: Option<&AlpnProof>,
+    limit: Duration,
+) -> Result<Option<Stream>, TlsError> {
+    let Some(proof) = proof else {
+        let (stream, _) = accept(socket, acceptor, limit).await?;
+        return Ok(Some(stream));
+    };
+    let handshake = async {
+        let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+        let is_authority = asks_for_proof(&begun.client_hello());
+        let config = if is_authority {
+            proof.config()
+        } else {
+            &acceptor.config
+        };
+        let stream = begun.into_stream(Arc::clone(config)).await?;
+        Ok((!is_authority).then_some(stream))
+    };
+    let stream = within(limit, handshake).await?;
+    Ok(stream.map(|stream| Stream::Tls(Box::new(stream.into()))))
 }
 
 /// Asks every client for a certificate and takes any: what it is worth is judged afterwards. The

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::hook;
+use crate::certificates::Certificates;
 use crate::listener::{self, ACCEPT_PAUSE};
 use crate::{brief_http, tcp_socket};
 
@@ -30,16 +31,19 @@ const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 const HANDSHAKES_MAX: usize = 16;
 
 /// Shows one proof at a time.
-pub(super) struct Prover {
+pub(super) struct Prover<'a> {
     acme: Arc<Acme>,
+    /// Our own pages may have the port where an authority looks.
+    certificates: &'a Certificates,
     /// Those who answer; they end with it.
     answering: Mutex<JoinSet<()>>,
 }
 
-impl Prover {
-    pub(super) fn new(acme: Arc<Acme>) -> Self {
+impl<'a> Prover<'a> {
+    pub(super) fn new(acme: Arc<Acme>, certificates: &'a Certificates) -> Self {
         Self {
             acme,
+            certificates,
             answering: Mutex::default(),
         }
     }
@@ -51,11 +55,16 @@ impl Prover {
     }
 
     /// Opens all that this machine has: one without IPv6 answers by IPv4 alone. Where somebody else
-    /// has a port, he would be asked for our proof.
-    fn bind(&self) -> Result<Vec<TcpListener>, String> {
+    /// has a port, he would be asked for our proof. Those that `are_ours` answer already.
+    fn bind(&self, are_ours: impl Fn(SocketAddr) -> bool) -> Result<Vec<TcpListener>, String> {
         let mut missing = None;
         let mut sockets = Vec::new();
+        let mut is_shown = false;
         for address in &self.acme.binds {
+            if are_ours(*address) {
+                is_shown = true;
+                continue;
+            }
             match bind(*address) {
                 Ok(socket) => sockets.push(socket),
                 Err(error) => {
@@ -69,7 +78,7 @@ impl Prover {
             }
         }
         match missing {
-            Some(why) if sockets.is_empty() => Err(why),
+            Some(why) if sockets.is_empty() && !is_shown => Err(why),
             _ => Ok(sockets),
         }
     }
@@ -90,21 +99,23 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(tcp_socket::open(address)?)
 }
 
-impl AcmeProver for Prover {
+impl AcmeProver for Prover<'_> {
     async fn show(&self, proof: &AcmeProof) -> Result<(), String> {
         match proof {
             AcmeProof::Http { token, text } => {
                 let router = router(token, text);
-                for socket in self.bind()? {
+                for socket in self.bind(|_| false)? {
                     let answers = brief_http::serve(socket, router.clone());
                     self.answering().spawn(answers);
                 }
             }
             AcmeProof::TlsAlpn { name, digest } => {
                 let proof = AlpnProof::new(name, digest)?;
-                for socket in self.bind()? {
+                let has_pages = |address| self.certificates.has_pages_at(address);
+                for socket in self.bind(has_pages)? {
                     self.answering().spawn(shake_hands(socket, proof.clone()));
                 }
+                self.certificates.prove(Some(proof));
             }
             AcmeProof::Dns { record, text } => self.call("add", record, text).await?,
         }
@@ -116,6 +127,7 @@ impl AcmeProver for Prover {
             AcmeProof::Http { .. } | AcmeProof::TlsAlpn { .. } => {
                 let mut answering = std::mem::take(&mut *self.answering());
                 answering.shutdown().await;
+                self.certificates.prove(None);
             }
             AcmeProof::Dns { record, text } => {
                 if let Err(error) = self.call("remove", record, text).await {
@@ -167,8 +179,8 @@ async fn shake_hands(socket: TcpListener, proof: AlpnProof) {
 mod tests {
     use super::*;
 
-    fn prover(binds: &[SocketAddr]) -> Prover {
-        Prover::new(Arc::new(Acme {
+    fn prover<'a>(binds: &[SocketAddr], certificates: &'a Certificates) -> Prover<'a> {
+        let acme = Acme {
             names: Vec::new(),
             directory: String::new(),
             ca: None,
@@ -181,7 +193,8 @@ mod tests {
             profile: None,
             keep_key: false,
             folder: std::path::PathBuf::new(),
-        }))
+        };
+        Prover::new(Arc::new(acme), certificates)
     }
 
     /// An authority that asks by the other family would hear somebody else.
@@ -190,12 +203,21 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = taken.local_addr().unwrap();
         let free: SocketAddr = "[::1]:0".parse().unwrap();
-        let said = prover(&[taken, free]).bind().unwrap_err();
+        let certificates = Certificates::default();
+        let open = |binds: &[SocketAddr]| {
+            let prover = prover(binds, &certificates);
+            prover.bind(|address| certificates.has_pages_at(address))
+        };
+        let said = open(&[taken, free]).unwrap_err();
         assert!(said.contains("another program listens there"), "{said}");
         // An address of documents, which no machine has (RFC 5737).
         let missing: SocketAddr = "192.0.2.1:0".parse().unwrap();
         let own: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        assert_eq!(prover(&[own, missing]).bind().unwrap().len(), 1);
-        assert!(prover(&[missing]).bind().is_err());
+        assert_eq!(open(&[own, missing]).unwrap().len(), 1);
+        assert!(open(&[missing]).is_err());
+        // Our own pages.
+        certificates.serves_pages_at(taken);
+        assert_eq!(open(&[taken, free]).unwrap().len(), 1);
+        assert_eq!(open(&[taken, missing]).unwrap().len(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! The API of the control socket for callers in the relay's own process.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -7,7 +8,7 @@ use axum::response::Response;
 use axum::{Extension, Router, middleware};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use tls::Acceptor;
+use tls::{Acceptor, AlpnProof};
 
 use super::{Actor, in_json, routes, to_its_end};
 use crate::shared::Shared;
@@ -56,6 +57,17 @@ impl ControlApi {
     /// served by TLS.
     pub(crate) fn browsers_acceptor(&self) -> Option<Acceptor> {
         self.shared.services.active().console_acceptor()
+    }
+
+    /// Browsers are served by TLS at this address from now on, and so is an authority that looks for a proof
+    /// there (RFC 8737).
+    pub(crate) fn serves_browsers_at(&self, address: SocketAddr) {
+        self.shared.services.certificates.serves_pages_at(address);
+    }
+
+    /// What such an authority is shown at present.
+    pub(crate) fn proof(&self) -> Option<AlpnProof> {
+        self.shared.services.certificates.proof()
     }
 
     /// What is served on the socket, whose requests have to say who asks.
