@@ -173,14 +173,6 @@ impl Relay {
         self.api.clone()
     }
 
-    /// Reads the configuration again and puts it in force as a whole.
-    ///
-    /// # Errors
-    /// Why not; then everything goes on as before.
-    pub async fn reload(&self) -> Result<Vec<String>, String> {
-        self.shared.reload().await
-    }
-
     /// Says from now on that it is not ready, and does all that it did. Gives how long that is to
     /// be so before the stop.
     pub(crate) fn leave(&self) -> Duration {

@@ -226,7 +226,8 @@ async fn until_told(relay: &Relay, signals: &mut Signals) -> Option<Next> {
             biased;
             _ = signals.terminate.recv() => return None,
             _ = signals.interrupt.recv() => return None,
-            _ = signals.hangup.recv() => reload(relay).await,
+            // A slow disk holds up no other signal.
+            _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(relay.shared())))),
             _ = signals.reopen.recv() => reopen_log(),
             _ = signals.upgrade.recv() => {
                 tokio::spawn(upgrade(Arc::clone(relay.shared())));
@@ -256,7 +257,7 @@ async fn linger(relay: &Relay, signals: &mut Signals) {
             () = &mut delay => break,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => reload(relay).await,
+            _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(relay.shared())))),
             _ = signals.reopen.recv() => reopen_log(),
         }
     }
@@ -271,8 +272,8 @@ fn reopen_log() {
     }
 }
 
-async fn reload(relay: &Relay) {
-    match relay.reload().await {
+async fn reload(shared: Arc<Shared>) {
+    match shared.reload().await {
         Ok(warnings) => {
             for warning in warnings {
                 tracing::warn!(warning, "configuration");

@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) upgrades: Upgrades,
     /// Held while pauses change, so that the queue manager hears of them in order.
     pub(crate) pausing: Mutex<()>,
+    /// Held from before the configuration is read until it is in force.
+    reloading: Mutex<()>,
     /// What is configured was read and is not in force.
     pub(crate) reload_due: AtomicBool,
     /// What is being found out for operators, and was.
@@ -75,6 +77,7 @@ impl Shared {
             doors,
             upgrades: Upgrades::new(source.file.clone()),
             pausing: Mutex::new(()),
+            reloading: Mutex::new(()),
             reload_due: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             absent: std::sync::Mutex::default(),
@@ -93,12 +96,12 @@ impl Shared {
     ///
     /// # Errors
     /// Why not; then everything goes on as before.
-    pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
-        let mut listeners = self.listeners.lock().await;
-        let reloaded = self.read_again(&mut listeners);
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Vec<String>, String> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let reloaded = self.read_again().await;
         self.reload_due.store(reloaded.is_err(), Ordering::Relaxed);
         let mut warnings = reloaded?;
-        if let Err(error) = log::reopen() {
+        if let Err(error) = blocking(|| log::reopen().map_err(|e| e.to_string())).await {
             warnings.push(format!(
                 "the log's file cannot be opened anew, the old one is written on: {error}"
             ));
@@ -108,39 +111,51 @@ impl Shared {
 
     /// The same, where the text of the configuration is that in force, so that only the files it
     /// names are read anew; `false`, and nothing is done, where it is not.
-    pub(crate) async fn reload_if_unchanged(&self) -> Result<bool, String> {
-        let mut listeners = self.listeners.lock().await;
-        let reloaded = self.read_again_if_unchanged(&mut listeners);
+    pub(crate) async fn reload_if_unchanged(self: &Arc<Self>) -> Result<bool, String> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let reloaded = self.read_again_if_unchanged().await;
         let is_due = reloaded != Ok(true);
         self.reload_due.store(is_due, Ordering::Relaxed);
         reloaded
     }
 
-    fn read_again(&self, listeners: &mut Listeners) -> Result<Vec<String>, String> {
-        let loaded = (self.source.load)(&Disk).map_err(|wrong| wrong.to_string())?;
-        self.put_in_force(loaded.config, listeners)?;
+    async fn read_again(self: &Arc<Self>) -> Result<Vec<String>, String> {
+        let loaded = self.load().await?;
+        self.put_in_force(loaded.config).await?;
         Ok(loaded.warnings.iter().map(ToString::to_string).collect())
     }
 
-    fn read_again_if_unchanged(&self, listeners: &mut Listeners) -> Result<bool, String> {
-        let loaded = (self.source.load)(&Disk).map_err(|wrong| wrong.to_string())?;
-        let config = loaded.config;
+    async fn read_again_if_unchanged(self: &Arc<Self>) -> Result<bool, String> {
+        let config = self.load().await?.config;
         let unchanged = config.fingerprint == self.services.active().setup.config.fingerprint;
         if unchanged {
-            self.put_in_force(config, listeners)?;
+            self.put_in_force(config).await?;
         }
         Ok(unchanged)
     }
 
-    /// Who comes here holds the listeners since before the configuration was read: else of two
-    /// reloads at once the older text could win.
-    fn put_in_force(&self, config: Config, listeners: &mut Listeners) -> Result<(), String> {
+    async fn load(self: &Arc<Self>) -> Result<Loaded, String> {
+        let own = Arc::clone(self);
+        blocking(move || (own.source.load)(&Disk).map_err(|wrong| wrong.to_string())).await
+    }
+
+    /// Who comes here is alone in it since before the configuration was read: else of two reloads at
+    /// once the older text could win. Files are read before anything changes, and nothing but their
+    /// reader waits for a slow disk: listeners are held only while they change.
+    async fn put_in_force(self: &Arc<Self>, config: Config) -> Result<(), String> {
         let old = self.services.active();
         fixed_at_start(&old.setup.config, &config)?;
-        let bound = listener::bind(&config, &listeners.kept(&config), &self.doors)?;
+        let kept = self.listeners.lock().await.kept(&config);
+        let bound = listener::bind(&config, &kept, &self.doors)?;
         let ready = listener::ready(bound).map_err(|e| e.to_string())?;
-        let domains = self.services.spool.domains().map_err(|e| e.to_string())?;
-        let active = Arc::new(ActiveConfiguration::new(config, Some(&old))?);
+        let (spool, before) = (Arc::clone(&self.services.spool), Arc::clone(&old));
+        let (domains, active) = blocking(move || {
+            let domains = spool.domains().map_err(|e| e.to_string())?;
+            let active = ActiveConfiguration::new(config, Some(&before))?;
+            Ok((domains, Arc::new(active)))
+        })
+        .await?;
+        let mut listeners = self.listeners.lock().await;
         active.make_known(&self.services.journal.metrics);
         self.services.active.send_replace(Arc::clone(&active));
         if !active.has_rules_of(&old) {
@@ -170,6 +185,14 @@ impl Shared {
         let counts = inbox::ask(&self.services.dispatch, Input::Counts).await;
         counts.unwrap_or_default()
     }
+}
+
+/// Reads files where a slow disk holds up nobody else.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|fault| Err(fault.to_string()))
 }
 
 /// What cannot change while running is refused rather than ignored.

@@ -60,7 +60,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, mut seen: Seen) {
     }
 }
 
-async fn reload(shared: &Shared) {
+async fn reload(shared: &Arc<Shared>) {
     match shared.reload_if_unchanged().await {
         Ok(true) => {
             tracing::info!("files beside the configuration have changed and were read again")

@@ -50,8 +50,16 @@ impl RelayFiles {
     }
 
     async fn relay(&self) -> Relay {
+        self.relay_read_by(read).await
+    }
+
+    /// One whose configuration is made of its text by `read`.
+    async fn relay_read_by(&self, read: impl Fn(&str) -> Reading + Send + Sync + 'static) -> Relay {
         let text = Arc::clone(&self.text);
-        let load = move |_: &dyn config::Files| read(&text.lock().unwrap());
+        let load = move |_: &dyn config::Files| {
+            let text = text.lock().unwrap().clone();
+            read(&text)
+        };
         let source = Source {
             file: None,
             load: Box::new(load),
@@ -145,6 +153,40 @@ async fn files_wait_for_a_configuration_that_is_being_changed() {
     assert!(relay.shared().reload_if_unchanged().await.is_err());
     assert!(Arc::ptr_eq(&before, &relay.services().active()));
     drop(before);
+    relay.stop().await;
+}
+
+/// On one thread: whatever reads a file there holds up everybody.
+#[tokio::test]
+async fn a_slow_disk_holds_up_a_reload_alone_and_the_later_of_two_reads_what_is_there_then() {
+    let files = RelayFiles::new();
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel();
+    let released = Mutex::new(released);
+    let slow = move |text: &str| {
+        begin.send(()).unwrap();
+        released.lock().unwrap().recv_timeout(LONG).unwrap();
+        read(text)
+    };
+    let relay = files.relay_read_by(slow).await;
+    let reload = |line: &str| {
+        files.text.lock().unwrap().push_str(line);
+        let shared = Arc::clone(relay.shared());
+        tokio::spawn(async move { shared.reload().await })
+    };
+    let first = reload("# one\n");
+    begun.recv().await.unwrap();
+    assert!(get(&relay, "/v1/status").await.0.is_success());
+    let second = reload("# two\n");
+    assert!(get(&relay, "/v1/status").await.0.is_success());
+    assert!(begun.try_recv().is_err(), "two are read at one time");
+    release.send(()).unwrap();
+    release.send(()).unwrap();
+    for reloaded in [first, second] {
+        assert_eq!(reloaded.await.unwrap(), Ok(Vec::new()));
+    }
+    let text = relay.services().active().setup.config.text.to_string();
+    assert!(text.ends_with("# one\n# two\n"), "{text}");
     relay.stop().await;
 }
 
