@@ -71,6 +71,7 @@ impl Prometheus {
                 folder.path().join("data").display()
             ))
             .arg(format!("--web.listen-address={address}"))
+            .arg("--enable-feature=exemplar-storage")
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a second handle"))
             .stderr(output);
@@ -82,18 +83,27 @@ impl Prometheus {
         }
     }
 
-    /// The value of each series of an answer; none before there is any.
-    fn values(&self, query: &str) -> Vec<String> {
+    /// The answer to a question of one kind, about all that it knows.
+    fn ask(&self, kind: &str, query: &str) -> Value {
         let ran = run(
             "curl",
             &[
                 "-sG",
-                &format!("http://{}/api/v1/query", self.address),
+                &format!("http://{}/api/v1/{kind}", self.address),
                 "--data-urlencode",
                 &format!("query={query}"),
+                "-d",
+                "start=0",
+                "-d",
+                "end=9999999999",
             ],
         );
-        let answer: Value = serde_json::from_str(&ran.out).unwrap_or_default();
+        serde_json::from_str(&ran.out).unwrap_or_default()
+    }
+
+    /// The value of each series of an answer; none before there is any.
+    fn values(&self, query: &str) -> Vec<String> {
+        let answer = self.ask("query", query);
         let series = answer["data"]["result"]
             .as_array()
             .cloned()
@@ -182,6 +192,11 @@ fn what_happens_is_counted_where_prometheus_reads_it() {
     });
     assert_eq!(prometheus.values("up"), ["1"]);
     assert_eq!(prometheus.values("sum(gatepost_queue_recipients)"), ["0"]);
+    let taken = relay.wait_for_log(&["message accepted"]);
+    let taken: Value = serde_json::from_str(&taken).expect("a line of the log");
+    let examples = prometheus.ask("query_exemplars", "gatepost_queue_time_seconds_bucket");
+    let example = &examples["data"][0]["exemplars"][0]["labels"];
+    assert_eq!(example["queue_id"], taken["id"], "{examples}");
     let typed = run(
         "curl",
         &[

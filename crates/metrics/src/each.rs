@@ -1,8 +1,13 @@
 use std::collections::HashMap;
+use std::fmt::{self, Write as _};
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use mail::QueueId;
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -13,6 +18,28 @@ pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
 pub(crate) type Counters = Family<Labels, Counter>;
 
 pub(crate) type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+
+/// Those whose buckets name the last message that fell into each.
+pub(crate) type Examples = Family<Labels, Example, fn() -> Example>;
+
+/// One of them.
+pub(crate) type Example = HistogramWithExemplars<[(&'static str, Named); 1]>;
+
+/// A message, as the label of an exemplar.
+#[derive(Debug)]
+pub(crate) struct Named(QueueId);
+
+impl EncodeLabelValue for Named {
+    fn encode(&self, to: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        write!(to, "{}", self.0)
+    }
+}
+
+/// What is measured of a message.
+pub(crate) fn observe(histogram: &Example, took: Duration, id: QueueId) {
+    let example = [("queue_id", Named(id))];
+    histogram.observe(took.as_secs_f64(), Some(example), None);
+}
 
 /// A family of counters; its name has `_total` behind it on the page.
 pub(crate) fn counters(registry: &mut Registry, name: &str, help: &str) -> Counters {
@@ -36,6 +63,17 @@ pub(crate) fn histograms(
     let histograms = Histograms::new_with_constructor(make);
     registry.register(name, help, histograms.clone());
     histograms
+}
+
+pub(crate) fn examples(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    make: fn() -> Example,
+) -> Examples {
+    let examples = Examples::new_with_constructor(make);
+    registry.register(name, help, examples.clone());
+    examples
 }
 
 pub(crate) fn histogram(

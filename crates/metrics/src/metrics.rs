@@ -13,7 +13,7 @@ use relay_policy::Greylisted;
 use screening::{Finding, Matched};
 
 use crate::DnsAnswer;
-use crate::each::{Counters, Labels, Table, counters};
+use crate::each::{Counters, Labels, Table, counters, observe};
 use crate::listener::{ListenerCounters, ListenerFamilies};
 use crate::page::{self, Format};
 use crate::relay::RelayCounters;
@@ -211,6 +211,7 @@ impl Metrics {
 
     /// What one attempt did.
     pub fn attempt(&self, report: &Report) {
+        let id = report.job.message.id;
         self.route(&report.site, |of| {
             let results = &report.ended.results;
             for (_, outcome) in results {
@@ -220,7 +221,7 @@ impl Metrics {
             if results.iter().any(|(_, outcome)| delivered(outcome)) {
                 of.messages.inc();
                 of.octets.inc_by(report.job.message.size);
-                of.in_queue.observe(report.age.as_secs_f64());
+                observe(&of.in_queue, report.age, id);
             }
             if report.unknown {
                 of.unconfirmed.inc();
@@ -229,10 +230,10 @@ impl Metrics {
                 of.assurance.inc(assurance);
             }
             if let Some(took) = report.connecting {
-                of.connecting.observe(took.as_secs_f64());
+                observe(&of.connecting, took, id);
             }
             if let Some(took) = report.answering {
-                of.answering.observe(took.as_secs_f64());
+                observe(&of.answering, took, id);
             }
         });
     }

@@ -55,8 +55,19 @@ fn ordered(page: &str) -> String {
     lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
+/// What begins the exemplar of a sample.
+const EXEMPLAR: &str = " # {";
+
+fn without_exemplar(sample: &str) -> &str {
+    sample
+        .rsplit_once(EXEMPLAR)
+        .map_or(sample, |(sample, _)| sample)
+}
+
 /// Those of a sample, but for the bound of a bucket: buckets stay in order.
 fn labels(sample: &str) -> &str {
+    let sample = without_exemplar(sample);
+    let sample = sample.rsplit_once(' ').map_or(sample, |(series, _)| series);
     let labels = sample.split_once('{').map_or("", |(_, labels)| labels);
     match labels.strip_prefix("le=") {
         Some(bound) => bound.split_once(',').map_or("", |(_, others)| others),
@@ -65,7 +76,7 @@ fn labels(sample: &str) -> &str {
 }
 
 /// OpenMetrics names a counter without the `_total` that its samples have; the older format, and
-/// promtool, want one name.
+/// promtool, want one name. It knows no exemplars either.
 fn plain(page: &str) -> String {
     let mut plain = String::with_capacity(page.len() + page.len() / 50);
     let mut lines = page.lines().peekable();
@@ -83,7 +94,12 @@ fn plain(page: &str) -> String {
                 ));
             }
             None => {
-                plain.push_str(line);
+                let is_sample = !line.starts_with('#');
+                plain.push_str(if is_sample {
+                    without_exemplar(line)
+                } else {
+                    line
+                });
                 plain.push('\n');
             }
         }

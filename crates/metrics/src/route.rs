@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use route::Assurance;
 
-use crate::each::{Counters, Each, Histograms, Labels, counters, histograms};
+use crate::each::{Counters, Each, Example, Examples, Labels, counters, examples};
 use crate::words::Tried;
 
 /// The label by which they are told apart: [`class`].
@@ -38,9 +37,9 @@ pub(crate) struct RouteFamilies {
     unconfirmed: Counters,
     hosts_failed: Counters,
     assurance: Counters,
-    in_queue: Histograms,
-    connecting: Histograms,
-    answering: Histograms,
+    in_queue: Examples,
+    connecting: Examples,
+    answering: Examples,
 }
 
 impl RouteFamilies {
@@ -71,28 +70,39 @@ impl RouteFamilies {
                 "gatepost_messages_tried",
                 "Messages tried at a server, by how sure it is who that was",
             ),
-            in_queue: histograms(
+            in_queue: examples(
                 to,
                 "gatepost_queue_time_seconds",
                 "Time from receiving a message to its delivery",
                 || {
-                    Histogram::new([
-                        0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 3600.0, 14400.0, 86400.0,
-                        259_200.0,
-                    ])
+                    Example::new(
+                        [
+                            0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 3600.0, 14400.0,
+                            86400.0, 259_200.0,
+                        ]
+                        .into_iter(),
+                    )
                 },
             ),
-            connecting: histograms(
+            connecting: examples(
                 to,
                 "gatepost_connect_duration_seconds",
                 "Time until a connection to a next hop was open",
-                || Histogram::new([0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
+                || {
+                    Example::new(
+                        [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0].into_iter(),
+                    )
+                },
             ),
-            answering: histograms(
+            answering: examples(
                 to,
                 "gatepost_final_reply_duration_seconds",
                 "Time from the end of a message to the answer of the next hop",
-                || Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0]),
+                || {
+                    Example::new(
+                        [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0].into_iter(),
+                    )
+                },
             ),
         }
     }
@@ -107,16 +117,16 @@ pub(crate) struct RouteCounters {
     pub(crate) unconfirmed: Counter,
     pub(crate) hosts_failed: Counter,
     pub(crate) assurance: Each<Assurance>,
-    pub(crate) in_queue: Histogram,
-    pub(crate) connecting: Histogram,
-    pub(crate) answering: Histogram,
+    pub(crate) in_queue: Example,
+    pub(crate) connecting: Example,
+    pub(crate) answering: Example,
 }
 
 impl RouteCounters {
     pub(crate) fn new(of: &RouteFamilies, name: &str) -> Self {
         let labels: Labels = vec![(ROUTE, Arc::from(name))];
         let one = |family: &Counters| family.get_or_create_owned(&labels);
-        let time = |family: &Histograms| family.get_or_create_owned(&labels);
+        let time = |family: &Examples| family.get_or_create_owned(&labels);
         Self {
             recipients: Each::new(&of.recipients, &labels, "result"),
             messages: one(&of.messages),

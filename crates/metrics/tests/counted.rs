@@ -47,3 +47,28 @@ fn all_that_happens_to_a_message_is_counted() {
         );
     }
 }
+
+/// From a bar of a chart to what became of one message that is in it; the older format has no word
+/// for that.
+#[test]
+fn a_bucket_of_a_route_names_the_last_message_in_it_on_the_page_of_openmetrics() {
+    let metrics = metrics();
+    Facts::new().tell(&metrics);
+    let page = metrics.page(Format::OpenMetrics, &Snapshot::default());
+    let id = mail::QueueId::new(mail::Timestamp::default(), 7);
+    for (bucket, value) in [
+        ("queue_time_seconds_bucket{le=\"60.0\"", "20.0"),
+        ("connect_duration_seconds_bucket{le=\"0.05\"", "0.03"),
+        ("final_reply_duration_seconds_bucket{le=\"2.5\"", "2.0"),
+    ] {
+        let expected =
+            format!("gatepost_{bucket},route=\"route:isp\"}} 1 # {{queue_id=\"{id}\"}} {value}");
+        assert!(
+            page.lines().any(|line| line == expected),
+            "{expected} in\n{page}"
+        );
+    }
+    assert_eq!(page.matches(" # {").count(), 3, "{page}");
+    let page = metrics.page(Format::Text, &Snapshot::default());
+    assert!(!page.contains(" # {"), "{page}");
+}

@@ -4,6 +4,7 @@
 mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use metrics::{Format, Metrics, Snapshot};
 
@@ -81,6 +82,28 @@ fn buckets_ascend_to_all_there_are() {
         }
     }
     assert!(looked_at > 10);
+}
+
+/// As text 10 comes before 9.
+#[test]
+fn buckets_ascend_whatever_they_count() {
+    let metrics = Metrics::default();
+    metrics.know(["in".into()].into_iter(), std::iter::empty());
+    let client = mail::Client::new(
+        "192.0.2.1:4711".parse().expect("an address"),
+        "192.0.2.25:25".parse().expect("an address"),
+        "in".into(),
+    );
+    for tenths in [3, 3, 3, 3, 3, 3, 3, 3, 3, 7] {
+        metrics.session_over(&client, Duration::from_millis(tenths * 100));
+    }
+    let page = metrics.page(Format::OpenMetrics, &Snapshot::default());
+    let buckets = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("gatepost_session_duration_seconds_bucket{le=\""));
+    let bounds = buckets.filter_map(|line| line.split_once('"')?.0.parse().ok());
+    let bounds: Vec<f64> = bounds.take(4).collect();
+    assert_eq!(bounds, [0.1, 0.5, 1.0, 2.0]);
 }
 
 #[test]
