@@ -129,6 +129,7 @@ mod relay_tests;
 mod reload;
 mod reporting;
 mod reports;
+mod retention;
 mod route_hosts;
 mod route_show;
 mod routing;
