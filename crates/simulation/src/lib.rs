@@ -108,6 +108,9 @@ pub enum Sabotage {
     IgnoreFilters,
     /// What the administrator wants deleted is bounced.
     BounceForDelete,
+    /// What an attempt that was under way says of those who were deleted meanwhile is sent to their
+    /// senders.
+    BounceDeleted,
     /// An operation that a crash interrupted is not gone on with.
     AbandonOperations,
     /// A part of an operation counts twice.

@@ -223,6 +223,7 @@ fn what_is_broken_on_purpose_is_noticed() {
         (Sabotage::SendWithheld, "which is withheld"),
         (Sabotage::IgnoreFilters, "whom it is not for"),
         (Sabotage::BounceForDelete, "left it as it must not be"),
+        (Sabotage::BounceDeleted, "although it was deleted"),
         (Sabotage::AbandonOperations, "never ended"),
         (Sabotage::Miscount, "it was done to"),
     ];

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use mail::{QueueId, Timestamp};
-use spool::{Change, Commit, Fault, Health, Model, Settled, Spool, SpoolError};
+use spool::{Change, Commit, Fault, Health, Model, Settled, Spool, SpoolError, Verb};
 
 use super::{Asker, Event, RelayEvent, World};
 use crate::Sabotage;
@@ -15,6 +15,8 @@ use crate::checker::{Kept, kept};
 #[derive(Default)]
 pub(super) struct Disk {
     waiting: VecDeque<(Change, Asker)>,
+    /// What is held back until something was deleted, when the run is broken so.
+    held_back: VecDeque<(Change, Asker)>,
     /// A commit is planned.
     writing: bool,
     /// When the answers to the last commit are told.
@@ -45,7 +47,11 @@ impl World {
     /// Writes some of what there is, in one commit.
     pub(crate) fn on_write(&mut self) {
         self.disk.writing = false;
+        self.hold_back();
         let waiting = self.disk.waiting.len();
+        if waiting == 0 {
+            return;
+        }
         let count = self.random.size(1, waiting * 2).min(waiting);
         let (changes, askers): (Vec<Change>, Vec<Asker>) = self.disk.waiting.drain(..count).unzip();
         if count > 1 {
@@ -70,8 +76,25 @@ impl World {
         let soon = self.now() + Duration::from_millis(self.random.between(0, 30));
         self.disk.told = self.disk.told.max(soon);
         self.clock.at(self.disk.told, RelayEvent::Written(told));
+        self.hold_back();
         self.plan_write();
         self.look_after_disk();
+    }
+
+    /// When the run is broken so: what has a notice waits until something was deleted.
+    fn hold_back(&mut self) {
+        if !self.is_broken_by(Sabotage::BounceDeleted) {
+            return;
+        }
+        let operations = self.spool.operations().unwrap_or_default();
+        let mut ended = operations.iter().filter(|one| one.ended.is_some());
+        let is_deleted = ended.any(|one| one.bulk.verb == Verb::Delete);
+        let mut all = std::mem::take(&mut self.disk.held_back);
+        all.append(&mut self.disk.waiting);
+        let waits = |change: &Change| matches!(change, Change::Settle(settlement) if !settlement.notices.is_empty());
+        (self.disk.held_back, self.disk.waiting) = all
+            .into_iter()
+            .partition(|(change, _)| !is_deleted && waits(change));
     }
 
     /// Plans the next look at the spool's health, while there is reason to.
@@ -221,7 +244,25 @@ impl World {
         if changes.iter().any(is_lost) {
             return Model::new().commit(changes.to_vec());
         }
-        self.spool.commit(changes.to_vec())
+        let results = self.spool.commit(changes.to_vec());
+        if self.is_broken_by(Sabotage::BounceDeleted) {
+            for (change, result) in changes.iter().zip(&results) {
+                self.store_notices_of_gone(change, result);
+            }
+        }
+        results
+    }
+
+    /// Stores what a settlement has to tell although it came too late: nobody of whom it tells is
+    /// there any more.
+    fn store_notices_of_gone(&self, change: &Change, result: &Commit) {
+        if let Change::Settle(settlement) = change
+            && matches!(result, Commit::Applied { recipients: 0 })
+            && !settlement.notices.is_empty()
+        {
+            let notices = settlement.notices.clone();
+            self.spool.commit(vec![Change::StoreAll(notices)]);
+        }
     }
 
     /// Tells the checker what the spool now has for good.
