@@ -165,6 +165,7 @@ impl Scene {
             page("delivery", "/diagnose/delivery", "Nothing is sent"),
             page("dns", "/diagnose/dns", "Look at what others see"),
             page("send", "/diagnose/send", "Send it"),
+            page("doctor", "/diagnose/doctor", "No mail is sent"),
             page("configuration", "/configuration", "relay.allow"),
             page(
                 "change",

@@ -958,6 +958,52 @@ fn a_relay_whose_console_has_no_place_carries_mail_and_says_so() {
     assert!(lines.iter().any(says), "{status}");
 }
 
+/// What `gatepost doctor` finds, with each cure, once somebody who may has it looked at.
+#[test]
+fn diagnose_says_what_is_wrong_around_the_relay_and_what_to_do() {
+    const PAGE: &str = "/diagnose/doctor";
+    let setup = Setup::start("");
+    let (viewer, operator) = (setup.sign_in("viewer"), setup.sign_in("operator"));
+    let token = token_of(&setup.page(PAGE, &operator));
+    let form = [
+        ("form", &*token),
+        ("probe", "off"),
+        ("time", "off"),
+        ("lists", "off"),
+    ];
+    let shown = setup.page(PAGE, &viewer);
+    assert!(!shown.contains("Examine</button>"), "{shown}");
+    let own = [
+        &[("form", &*token_of(&setup.page("/", &viewer)))],
+        &form[1..],
+    ];
+    let refused = setup.post(PAGE, &viewer, &own.concat());
+    assert_eq!(status(&refused.out), 403, "{}", refused.out);
+
+    let begun = setup.post(PAGE, &operator, &form);
+    assert_eq!(status(&begun.out), 303, "{}", begun.out);
+    until_true("the examination to end", seconds(60), || {
+        setup.page(PAGE, &operator).contains("Begun by operator")
+            && setup.page(PAGE, &operator).contains("Examine</button>")
+    });
+    let found = plain(&setup.page(PAGE, &viewer));
+    for words in [
+        "open files",
+        ">sync<",
+        "self-signed: most servers take it",
+        "name it by tls.certificate and tls.key",
+    ] {
+        assert!(found.contains(words), "no {words}: {found}");
+    }
+    assert!(!found.contains("block lists</td>"), "{found}");
+    // What cannot be asked is said on the page.
+    let wrong = [("form", &*token), ("probe", "..")];
+    assert_eq!(status(&setup.post(PAGE, &operator, &wrong).out), 303);
+    until_true("the answer", seconds(60), || {
+        setup.page(PAGE, &operator).contains("is no domain")
+    });
+}
+
 /// The pages say how the same is had on the command line: each of these lines is one that is taken.
 #[test]
 fn the_commands_that_pages_show_are_commands() {
@@ -979,6 +1025,7 @@ fn the_commands_that_pages_show_are_commands() {
         "/diagnose?client=203.0.113.9&from=ann%40x.test&rcpt=bob%40hosted.test&helo=c.test&tls=true",
         "/diagnose/proof",
         "/diagnose/dns?domain=hosted.test",
+        "/diagnose/doctor",
         "/configuration",
         "/logs",
         "/act?do=pause",

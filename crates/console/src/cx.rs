@@ -11,6 +11,7 @@ use daemon::ControlApi;
 use tokio::sync::Semaphore;
 
 use crate::api::Api;
+use crate::examination::LastExamination;
 use crate::sessions::{Role, Sessions, Visitor};
 use crate::settings::{Lifetimes, Settings};
 use crate::trials::Trials;
@@ -33,6 +34,7 @@ pub(crate) struct Common {
     /// To make a live page anew.
     pub(crate) turns: Semaphore,
     pub(crate) trials: Trials,
+    pub(crate) examination: LastExamination,
 }
 
 impl Common {
@@ -41,6 +43,7 @@ impl Common {
             api: Api::new(api, NOBODY),
             sessions: Sessions::new(lifetimes),
             trials: Trials::default(),
+            examination: LastExamination::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             turns: Semaphore::new(TURNS_MAX),
         }

@@ -11,6 +11,7 @@ mod api;
 mod assets;
 mod chart;
 mod cx;
+mod examination;
 mod guard;
 mod links;
 mod page;
@@ -121,6 +122,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route(
             "/diagnose/send",
             get(show(pages::send)).post(pages::send_test),
+        )
+        .route(
+            "/diagnose/doctor",
+            get(show(pages::doctor)).post(pages::examine),
         )
         .route("/devices", get(show(pages::devices)))
         .route("/logs", get(show(pages::logs)))

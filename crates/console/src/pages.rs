@@ -19,8 +19,8 @@ pub(crate) use self::api::{api, openapi};
 pub(crate) use self::audit::audit;
 pub(crate) use self::devices::devices;
 pub(crate) use self::diagnose::{
-    check, check_message, delivery, delivery_trial, dns, proof, prove, send, send_test,
-    try_delivery,
+    check, check_message, delivery, delivery_trial, dns, doctor, examine, proof, prove, send,
+    send_test, try_delivery,
 };
 pub(crate) use self::help::{help, nothing};
 pub(crate) use self::logs::logs;

@@ -32,6 +32,19 @@ pub(crate) fn mark(word: &str) -> Mark {
     }
 }
 
+/// The mark of what was found about the relay or its surroundings.
+pub(crate) fn found(result: &str) -> Mark {
+    let known = match result {
+        "FAIL" => "fail",
+        "warning" | "unknown" => "warn",
+        result => result,
+    };
+    Mark {
+        word: result.to_owned(),
+        ..mark(known)
+    }
+}
+
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.word)

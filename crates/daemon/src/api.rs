@@ -5,6 +5,7 @@ mod audit;
 mod configuration;
 mod console;
 mod diagnose;
+mod doctor;
 mod greylist;
 mod guardian;
 mod held;
@@ -36,6 +37,7 @@ pub use self::diagnose::{
     LastRelayProof, Posture, PostureLine, RelayAdmitted, RelayAnswer, RelayProbe, RelayProof,
     RelayProofOfListener, RelayProofParts, RelayProved, RelayQuestion, RelayStep,
 };
+pub use self::doctor::{DoctorFinding, DoctorFound, DoctorQuestion};
 pub use self::greylist::{
     GreylistAnswer, GreylistCleared, GreylistQuery, GreylistQuestion, GreylistRow, GreylistSubject,
     ReputationAnswer, ReputationQuery,

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use daemon::api::{QueueChange, Verb};
+use daemon::diagnosis::doctor;
 use mail::Domain;
 use sign_in::ConsoleRole;
 
@@ -262,14 +263,14 @@ pub struct DoctorArguments {
     #[arg(long, value_name = "ADDRESS")]
     pub address: Vec<IpAddr>,
     /// A domain to whose mail servers a connection is tried, where mail goes by MX; `off` for none.
-    #[arg(long, value_name = "DOMAIN", default_value = "gmail.com")]
+    #[arg(long, value_name = "DOMAIN", default_value = doctor::PROBE)]
     pub probe: String,
     /// Who tells the time (NTP), HOST or HOST:PORT; `off` for nobody.
-    #[arg(long, value_name = "SERVER", default_value = "pool.ntp.org")]
+    #[arg(long, value_name = "SERVER", default_value = doctor::TIME_SERVER)]
     pub time_server: String,
     /// A DNS list of addresses that servers take no mail from; `off` for none. May be given several
     /// times. Some answer no questions from public resolvers.
-    #[arg(long, value_name = "ZONE", default_values = ["zen.spamhaus.org", "bl.spamcop.net"])]
+    #[arg(long, value_name = "ZONE", default_values = doctor::BLOCK_LISTS)]
     pub block_list: Vec<String>,
 }
 

@@ -2,32 +2,33 @@
 
 use std::process::ExitCode;
 
-use daemon::api::Status;
+use daemon::api::{DoctorFound, Status};
 use daemon::diagnosis::dns::Mark;
 use daemon::diagnosis::doctor::{Examined, Request, examine};
 use engine::Setup;
 use lookups::OfflineLookups;
-use mail::Domain;
-use serde_json::json;
 
 use crate::cli::{Cli, DoctorArguments};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
 use crate::{output, run, status};
 
-/// In place of whom to ask: nobody.
-const OFF: &str = "off";
-
 /// Runs the command.
 pub fn command(cli: &Cli, arguments: &DoctorArguments) -> Outcome {
     let config = run::load(&cli.config)?.config;
     let running = status::remote(cli).get::<Status>("/v1/status").ok();
-    let request = request(arguments, running.map(|status| status.pid))?;
+    let request = Request::named(
+        arguments.address.clone(),
+        &arguments.probe,
+        &arguments.time_server,
+        &arguments.block_list,
+        running.map(|status| status.pid),
+    );
+    let request = request.map_err(Failure::Usage)?;
     let lookups = OfflineLookups::new(Setup::new(config)).map_err(Failure::Configuration)?;
     let examined = lookups.run(examine(lookups.inquiries(), &request));
     if cli.json {
-        let findings: Vec<_> = examined.iter().map(as_json).collect();
-        output::json(&json!({ "findings": findings }))?;
+        output::json(&DoctorFound::of(&examined))?;
     } else {
         tell(&examined);
     }
@@ -38,37 +39,6 @@ pub fn command(cli: &Cli, arguments: &DoctorArguments) -> Outcome {
         ExitCode::from(75)
     } else {
         ExitCode::SUCCESS
-    })
-}
-
-fn request(arguments: &DoctorArguments, running: Option<u32>) -> Result<Request, Failure> {
-    let domain = |text: &str| {
-        Domain::parse(text).map_err(|why| Failure::Usage(format!("`{text}` is no domain: {why}")))
-    };
-    let wanted = |text: &&str| *text != OFF;
-    let lists = arguments.block_list.iter().map(String::as_str);
-    Ok(Request {
-        addresses: arguments.address.clone(),
-        probe: Some(&*arguments.probe)
-            .filter(wanted)
-            .map(domain)
-            .transpose()?,
-        time_server: Some(&*arguments.time_server)
-            .filter(wanted)
-            .map(str::to_owned),
-        block_lists: lists.filter(wanted).map(domain).collect::<Result<_, _>>()?,
-        running,
-    })
-}
-
-fn as_json(examined: &Examined) -> serde_json::Value {
-    let finding = &examined.finding;
-    json!({
-        "result": finding.mark.as_str(),
-        "subject": finding.subject,
-        "what": finding.what,
-        "text": finding.text,
-        "cure": examined.cure,
     })
 }
 

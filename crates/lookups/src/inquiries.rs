@@ -66,7 +66,7 @@ impl Inquiries {
     }
 
     /// What the configuration was turned into.
-    pub fn setup(&self) -> &Setup {
+    pub fn setup(&self) -> &Arc<Setup> {
         &self.setup
     }
 

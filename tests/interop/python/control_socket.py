@@ -296,6 +296,13 @@ assert found[0] == {
 }, found
 call("post", "/v1/test/dns", 200, {"addresses": ["192.0.2.1"]})
 call("post", "/v1/test/dns", 400, {"domain": ".."})
+nobody = {"probe": "off", "time_server": "off", "block_lists": ["off"]}
+found = call("post", "/v1/doctor", 200, nobody)["findings"]
+found = {finding["what"]: finding for finding in found}
+assert "tls.certificate" in found["certificate"]["cure"], found
+assert {"open files", "disk", "sync"} <= set(found) and not {"clock", "block lists"} & set(found), found
+call("post", "/v1/doctor", 400, {**nobody, "probe": ".."})
+call("post", "/v1/doctor", 400, {**nobody, "addresses": ["far"]})
 assert call("get", "/v1/test/send", 200)["why_not"] is None
 sent = call("post", "/v1/test/send", 200, {"to": row["to"]})
 assert call("get", "/v1/queue/count", 200, filter="id:" + sent["id"])["messages"] == 1, sent

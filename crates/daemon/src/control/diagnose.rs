@@ -56,6 +56,11 @@ fn with_trials(routes: Routes) -> Routes {
             "What DNS says of this relay and of domains",
             trials::dns_of,
         )
+        .ask(
+            "/v1/doctor",
+            "What around the relay keeps it from its work, each with its cure",
+            trials::doctor,
+        )
         .get(
             "/v1/test/send",
             "Whether a test message could be sent",

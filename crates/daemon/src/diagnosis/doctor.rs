@@ -10,16 +10,30 @@ mod sign_in;
 
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use config::Config;
+use engine::Setup;
 use lookups::{Inquiries, side_by_side};
 use mail::Domain;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use super::dns::{Finding, Mark};
 
-/// How long all may take in which somebody else is asked.
-const ASKED_MAX: Duration = Duration::from_secs(20);
+/// How long all may take.
+const TIME_MAX: Duration = Duration::from_secs(20);
+
+/// In place of whom to ask: nobody.
+const OFF: &str = "off";
+
+/// The domain whose mail servers are tried where nobody says another.
+pub const PROBE: &str = "gmail.com";
+/// Who tells the time where nobody says another.
+pub const TIME_SERVER: &str = "pool.ntp.org";
+/// The DNS lists that are asked where nobody says others.
+pub const BLOCK_LISTS: [&str; 2] = ["zen.spamhaus.org", "bl.spamcop.net"];
 
 /// Whom to ask beside the name servers of the configuration; `None`: nobody.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +48,34 @@ pub struct Request {
     pub block_lists: Vec<Domain>,
     /// The process of the relay that runs by this configuration.
     pub running: Option<u32>,
+}
+
+impl Request {
+    /// As they are named in words, of which `off` is nobody.
+    ///
+    /// # Errors
+    /// What is no domain, and why.
+    pub fn named(
+        addresses: Vec<IpAddr>,
+        probe: &str,
+        time_server: &str,
+        block_lists: &[String],
+        running: Option<u32>,
+    ) -> Result<Self, String> {
+        let domain = |text: &str| {
+            let wrong = |why| format!("`{}` is no domain: {why}", mail::escaped(text));
+            Domain::parse(text).map_err(wrong)
+        };
+        let wanted = |text: &&str| *text != OFF;
+        let lists = block_lists.iter().map(String::as_str);
+        Ok(Self {
+            addresses,
+            probe: Some(probe).filter(wanted).map(domain).transpose()?,
+            time_server: Some(time_server).filter(wanted).map(str::to_owned),
+            block_lists: lists.filter(wanted).map(domain).collect::<Result<_, _>>()?,
+            running,
+        })
+    }
 }
 
 /// What one examination found.
@@ -65,46 +107,80 @@ impl Examined {
     }
 }
 
-/// Something that is asked of others, and what it is called where there is no answer in time.
+/// What findings about what is here are about.
+const HERE: &str = "this machine";
+
+/// Something that is looked at or asked, and what it is called where there is no answer in time.
 struct Part<'a> {
     what: &'static str,
     of: String,
-    asking: Pin<Box<dyn Future<Output = Vec<Examined>> + 'a>>,
+    /// What to do about that.
+    cure: &'static str,
+    asking: Pin<Box<dyn Future<Output = Vec<Examined>> + Send + 'a>>,
 }
 
 impl<'a> Part<'a> {
     fn new(
         what: &'static str,
         of: impl ToString,
-        asking: impl Future<Output = Vec<Examined>> + 'a,
+        asking: impl Future<Output = Vec<Examined>> + Send + 'a,
     ) -> Self {
         Self {
             what,
             of: of.to_string(),
+            cure: "see to it that the name servers of [dns] answer",
             asking: Box::pin(asking),
         }
     }
 
+    /// What is on this machine, on a thread that may wait for its disk.
+    fn here(setup: Arc<Setup>, running: Option<u32>) -> Self {
+        let look = spawn_blocking(move || look(&setup.config, running));
+        let looked = async move {
+            look.await.unwrap_or_else(|fault| {
+                vec![Examined::new(
+                    Mark::CannotTell,
+                    HERE,
+                    "all of it",
+                    fault.to_string(),
+                )]
+            })
+        };
+        Self {
+            cure: "see what its disk is waiting for, that of data_dir before all",
+            ..Self::new("all of it", HERE, looked)
+        }
+    }
+
     async fn by(self, deadline: Instant) -> Vec<Examined> {
-        let Self { what, of, asking } = self;
+        let Self {
+            what,
+            of,
+            cure,
+            asking,
+        } = self;
         timeout_at(deadline, asking).await.unwrap_or_else(|_| {
             let late = Examined::new(Mark::CannotTell, of, what, "no answer in time");
-            vec![late.cure("see to it that the name servers of [dns] answer")]
+            vec![late.cure(cure)]
         })
     }
 }
 
-/// Examines this machine for a relay of the configuration of `inquiries`: what is here first, then all
-/// others side by side, within one time.
+/// Examines this machine for a relay of the configuration of `inquiries`, all side by side within one
+/// time: what is here, and what others say.
 pub async fn examine(inquiries: &Inquiries, request: &Request) -> Vec<Examined> {
-    let config = inquiries.config();
-    let mut examined = ports::look(config, request.running);
-    examined.extend(ports::descriptors(config, request.running));
+    let parts = parts(inquiries, request);
+    let mut examined = asked(parts, Instant::now() + TIME_MAX).await;
+    examined.extend(sign_in::look(inquiries.config()));
+    examined
+}
+
+/// Looks at what is on this machine. Blocks.
+fn look(config: &Config, running: Option<u32>) -> Vec<Examined> {
+    let mut examined = ports::look(config, running);
+    examined.extend(ports::descriptors(config, running));
     examined.extend(disk::look(&config.data_dir));
     examined.extend(certificates::look(config));
-    let parts = parts(inquiries, request);
-    examined.extend(asked(parts, Instant::now() + ASKED_MAX).await);
-    examined.extend(sign_in::look(config));
     examined
 }
 
@@ -112,6 +188,7 @@ fn parts<'a>(inquiries: &'a Inquiries, request: &'a Request) -> Vec<Part<'a>> {
     let addresses = &request.addresses;
     let relay = &inquiries.config().hostname;
     let mut parts = vec![
+        Part::here(Arc::clone(inquiries.setup()), request.running),
         Part::new("names", relay, network::names(inquiries, addresses)),
         Part::new("DNS", "name servers", network::transports(inquiries)),
         Part::new("DNSSEC", "the resolver", async move {

@@ -38,15 +38,7 @@ pub(crate) async fn dns(cx: Cx) -> Result<Page, Trouble> {
         Some(Err(trouble)) => return Err(trouble),
     };
     let marked = |finding: DnsFinding| {
-        let mark = words::mark(match finding.result.as_str() {
-            "FAIL" => "fail",
-            "warning" | "unknown" => "warn",
-            result => result,
-        });
-        let mark = Mark {
-            word: finding.result.clone(),
-            ..mark
-        };
+        let mark = words::found(&finding.result);
         (finding, mark)
     };
     let page = Dns {

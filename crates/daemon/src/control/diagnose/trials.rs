@@ -13,18 +13,21 @@ use tokio::time::timeout;
 
 use super::turns::{in_time, turn};
 use crate::api::{
-    DeliveryEvent, DeliveryQuestion, DeliveryTested, DnsQuestion, DnsTested, RouteQuery, RouteShown,
+    DeliveryEvent, DeliveryQuestion, DeliveryTested, DnsQuestion, DnsTested, DoctorFound,
+    DoctorQuestion, RouteQuery, RouteShown,
 };
 use crate::control::events::{EventSender, Events, Gone};
 use crate::control::{Answer, Trouble};
 use crate::diagnosis::delivery::{self, Progress};
-use crate::diagnosis::{Fault, dns, route};
+use crate::diagnosis::{Fault, dns, doctor, route};
 use crate::shared::Shared;
 
 /// How often somebody who follows hears something though nothing happens.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Addresses from which mail goes out, as somebody names them.
 const ADDRESSES_MAX: usize = 32;
+/// DNS lists that are asked at one time.
+const LISTS_MAX: usize = 32;
 
 /// `GET /v1/route/ADDRESS`
 pub(super) async fn route_of(
@@ -107,16 +110,7 @@ pub(super) async fn dns_of(
     State(shared): State<Arc<Shared>>,
     Json(question): Json<DnsQuestion>,
 ) -> Answer<DnsTested> {
-    if question.addresses.len() > ADDRESSES_MAX {
-        let why = format!("more than {ADDRESSES_MAX} addresses");
-        return Err(Trouble::bad(why));
-    }
-    let parsed = |text: &String| {
-        let wrong = |why| Trouble::bad(format!("{}: {why}", mail::escaped(text)));
-        text.parse::<IpAddr>().map_err(wrong)
-    };
-    let told = question.addresses.iter().map(parsed);
-    let told = told.collect::<Result<Vec<_>, _>>()?;
+    let told = addresses(&question.addresses)?;
     let domain = question.domain.as_deref().map(|text| {
         let wrong = |why| Trouble::bad(format!("{}: {why}", mail::escaped(text)));
         Domain::parse(text.trim()).map_err(wrong)
@@ -132,6 +126,40 @@ pub(super) async fn dns_of(
     };
     let findings = in_time(turn, found).await?;
     Ok(Json(DnsTested::of(&findings)))
+}
+
+/// `POST /v1/doctor`
+pub(super) async fn doctor(
+    State(shared): State<Arc<Shared>>,
+    Json(question): Json<DoctorQuestion>,
+) -> Answer<DoctorFound> {
+    if question.block_lists.len() > LISTS_MAX {
+        return Err(Trouble::bad(format!("more than {LISTS_MAX} lists")));
+    }
+    let request = doctor::Request::named(
+        addresses(&question.addresses)?,
+        &question.probe,
+        &question.time_server,
+        &question.block_lists,
+        Some(std::process::id()),
+    );
+    let request = request.map_err(Trouble::bad)?;
+    let turn = turn(&shared)?;
+    let inquiries = shared.services.active().inquiries();
+    let examined = async { Ok(doctor::examine(&inquiries, &request).await) };
+    Ok(Json(DoctorFound::of(&in_time(turn, examined).await?)))
+}
+
+fn addresses(named: &[String]) -> Result<Vec<IpAddr>, Trouble> {
+    if named.len() > ADDRESSES_MAX {
+        let why = format!("more than {ADDRESSES_MAX} addresses");
+        return Err(Trouble::bad(why));
+    }
+    let parsed = |text: &String| {
+        let wrong = |why| Trouble::bad(format!("{}: {why}", mail::escaped(text)));
+        text.parse::<IpAddr>().map_err(wrong)
+    };
+    named.iter().map(parsed).collect()
 }
 
 pub(super) fn recipient(text: &str) -> Result<Mailbox, Trouble> {
