@@ -112,6 +112,7 @@ pub use configuration::write_configuration;
 pub use control::{Actor, ControlApi, Way, openapi};
 pub use doors::Doors;
 pub use listener::{Bound, bind};
+pub use log::{Guard as LogGuard, lost_lines, start as start_log};
 pub use machine::environment;
 pub use relay::Relay;
 pub use remote::{Remote, RemoteError};

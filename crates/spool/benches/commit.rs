@@ -1,5 +1,5 @@
-//! What the spool's one writer does in a second: messages stored and settled, by how many are in a transaction, and
-//! what of that is waiting for the disk. The temporary folder has to be on a real disk.
+//! What the spool's one writer takes to store messages and to settle them, by how many are in a transaction. Most of it is
+//! waiting for the disk: the temporary folder has to be on a real one.
 //!
 //! `cargo bench -p spool --bench commit`
 
@@ -10,34 +10,52 @@ mod sample;
 
 use std::time::{Duration, Instant};
 
+use criterion::{Criterion, Throughput};
 use sample::{Scratch, done, message};
 use spool::{Change, Commit, Spool};
 
-/// For each size of a transaction.
-const MESSAGES: u64 = 4_000;
+/// What is measured of a round, in which a transaction stores messages and another settles them.
+#[derive(Clone, Copy)]
+enum Measured {
+    Commit,
+    Settle,
+}
 
 fn main() {
+    let mut criterion = Criterion::default().configure_from_args().sample_size(20);
     for batch in [1, 10, 50, 200] {
+        let mut group = criterion.benchmark_group(format!("{batch} in a transaction"));
+        group.throughput(Throughput::Elements(batch));
         let scratch = Scratch::new();
         let spool = scratch.open();
-        let (mut stored, mut settled) = (Duration::ZERO, Duration::ZERO);
-        let messages = MESSAGES.min(batch * 400);
-        for first in (0..messages).step_by(usize::try_from(batch).unwrap_or(1)) {
-            let numbers = first..first + batch;
-            let new = numbers
-                .clone()
-                .map(|n| Change::Store(message(n, &["bob@hosted.test"])));
-            stored += timed(&spool, new.collect());
-            let ended = numbers.map(|n| Change::Settle(done(n, &[0])));
-            settled += timed(&spool, ended.collect());
+        let mut next = 0;
+        for (words, measured) in [("commit", Measured::Commit), ("settle", Measured::Settle)] {
+            group.bench_function(words, |bencher| {
+                bencher.iter_custom(|rounds| {
+                    let took = (0..rounds).map(|_| {
+                        next += batch;
+                        round(&spool, next..next + batch, measured)
+                    });
+                    took.sum::<Duration>()
+                });
+            });
         }
-        let rate = |took: Duration| messages as f64 / took.as_secs_f64();
-        println!(
-            "{batch} in a transaction: {:.0} stored a second, {:.0} settled, {:.0} both",
-            rate(stored),
-            rate(settled),
-            rate(stored + settled)
-        );
+        group.finish();
+    }
+    criterion.final_summary();
+}
+
+/// Stores messages of these numbers, and settles them, so that the spool stays as it is; gives how long the one of both took.
+fn round(spool: &dyn Spool, numbers: std::ops::Range<u64>, measured: Measured) -> Duration {
+    let new = numbers
+        .clone()
+        .map(|n| Change::Store(message(n, &["bob@hosted.test"])));
+    let stored = timed(spool, new.collect());
+    let ended = numbers.map(|n| Change::Settle(done(n, &[0])));
+    let settled = timed(spool, ended.collect());
+    match measured {
+        Measured::Commit => stored,
+        Measured::Settle => settled,
     }
 }
 
