@@ -106,6 +106,24 @@ fn buckets_ascend_whatever_they_count() {
     assert_eq!(bounds, [0.1, 0.5, 1.0, 2.0]);
 }
 
+/// A listener may be called as strangely as its owner wants.
+#[test]
+fn a_name_that_looks_like_an_exemplar_is_a_name() {
+    let name = "a # {queue_id=\"b";
+    let metrics = Metrics::default();
+    metrics.know([name.into()].into_iter(), std::iter::empty());
+    let pages = [Format::OpenMetrics, Format::Text];
+    let [open, text] = pages.map(|format| metrics.page(format, &Snapshot::default()));
+    let with_name = |page: &str| {
+        let lines = page.lines().filter(|line| line.contains("a # {"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(with_name(&open), with_name(&text));
+    let whole = "listener=\"a # {queue_id=\\\"b\"";
+    assert!(with_name(&text).iter().all(|line| line.contains(whole)));
+    assert!(!with_name(&text).is_empty());
+}
+
 #[test]
 fn an_openmetrics_page_is_whole() {
     let page = page(Format::OpenMetrics);
