@@ -56,8 +56,8 @@ impl WebListener {
     }
 
     /// Serves a router until it is dropped: in clear, or by TLS with the certificates that the relay
-    /// of `tls` has at the time, and the proof that an authority looks for. Requests carry who asks, as `ConnectInfo<SocketAddr>`. Must be called
-    /// within the runtime.
+    /// of `tls` has at the time, and the proof that an authority looks for. Requests carry who asks, as
+    /// `ConnectInfo<SocketAddr>`. Must be called within the runtime.
     pub async fn serve(self, router: Router, tls: Option<ControlApi>) {
         let socket = match TcpListener::from_std(self.0) {
             Ok(socket) => socket,
